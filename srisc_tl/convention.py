@@ -18,23 +18,24 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+from fastcore.script import CliError
 from PIL import Image
 
 if sys.version_info >= (3, 11): import tomllib
 else: import tomli as tomllib
 
 # %% ../nbs/00_convention.ipynb #c004
-class DataError(ValueError):
-    "Input that cannot be used. The message says what was given, what was wanted, and where."
+class DataError(ValueError, CliError):
+    "Input that cannot be used. The message says what was given, what was wanted, and where; a command ends with it, without a traceback."
 
-# %% ../nbs/00_convention.ipynb #c005
+# %% ../nbs/00_convention.ipynb #c006
 def content_hash(
     obj: object, # anything that JSON can hold; tuples count as lists, paths and other objects by their text
 ) -> str:        # 12 hexadecimal digits
     "A short name for a value: the same value gives the same name on any machine and in any process"
     return hashlib.sha256(json.dumps(obj, sort_keys=True, default=str, ensure_ascii=False).encode()).hexdigest()[:12]
 
-# %% ../nbs/00_convention.ipynb #c008
+# %% ../nbs/00_convention.ipynb #c009
 @contextmanager
 def whole_dir(
     final: str|Path,       # the folder's final name; its parent is made when missing
@@ -55,7 +56,7 @@ def whole_dir(
         elif not final.exists(): os.replace(tmp, final)
     finally: shutil.rmtree(tmp, ignore_errors=True)
 
-# %% ../nbs/00_convention.ipynb #c011
+# %% ../nbs/00_convention.ipynb #c012
 def safe_name(
     text: str, # a label, a file stem, any text
 ) -> str:      # never empty, no separator, no leading dot, at most 100 characters
@@ -63,7 +64,7 @@ def safe_name(
     name = re.sub(r'[^\w.\-]+', '_', str(text)).strip('._')
     return name[:100] or 'unnamed'
 
-# %% ../nbs/00_convention.ipynb #c014
+# %% ../nbs/00_convention.ipynb #c015
 ITEM_DEFAULTS = dict(path='', dataset='', industry='', label='', split='', group='', width=0, height=0, mode='', sha256='',
                      mask='', boxes=None)
 SPLITS = ('', 'train', 'valid', 'test')
@@ -81,7 +82,7 @@ def items_frame(
     df['group'] = df['group'].where(df['group'] != '', df['path'])     # an image without a group is a group of its own
     return df[[*ITEM_DEFAULTS, *(c for c in df if c not in ITEM_DEFAULTS)]]
 
-# %% ../nbs/00_convention.ipynb #c017
+# %% ../nbs/00_convention.ipynb #c018
 def _bad_boxes(df):
     "Rows with a box that is reversed, empty, not finite or outside of its image"
     def bad(boxes, w, h):
@@ -113,7 +114,7 @@ def check_items(
     if faults: raise DataError('; '.join(faults))
     return df
 
-# %% ../nbs/00_convention.ipynb #c020
+# %% ../nbs/00_convention.ipynb #c021
 def save_items(
     df: pd.DataFrame, # an item table
     path: str|Path,   # the Parquet file; paths of images and masks below its folder are written relative to it
@@ -141,7 +142,7 @@ def load_items(
         df[col] = df[col].map(lambda p: str(path.parent/p) if p else '')
     return items_frame(df)
 
-# %% ../nbs/00_convention.ipynb #c023
+# %% ../nbs/00_convention.ipynb #c024
 def _unique_stems(df):
     "A file stem for each row: its own where that is free, with a piece of its hash, and then a number, where not"
     stem = df['path'].map(lambda p: safe_name(Path(p).stem))
@@ -178,7 +179,7 @@ def _save_mask(src, dst, index, size):
     out.putpalette([0, 0, 0, *np.random.default_rng(0).integers(64, 256, 3*255)])
     out.save(dst)
 
-# %% ../nbs/00_convention.ipynb #c025
+# %% ../nbs/00_convention.ipynb #c026
 def _save_lists(df, names, root):
     "VOC's lists: a list of names a split, and for each label a list with 1 where the image has it and -1 where not"
     root.mkdir(parents=True)
@@ -226,7 +227,7 @@ def load_voc(
     if gone: raise DataError(f'{root}: {len(gone)} image(s) of its table are not there, e.g. {gone[0]}')
     return df
 
-# %% ../nbs/00_convention.ipynb #c031
+# %% ../nbs/00_convention.ipynb #c032
 @dataclass(frozen=True)
 class Dataset:
     "How one raw dataset is read, and where it belongs"

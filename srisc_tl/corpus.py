@@ -6,7 +6,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/corpus.html.md"""
 
 # %% auto #0
 __all__ = ['INPUT', 'Corpus', 'load_corpus', 'build_corpus', 'subset', 'union', 'nested_subsets', 'packed', 'draw', 'SampledDL',
-           'item_weights', 'get_dls']
+           'item_weights', 'augment', 'get_dls']
 
 # %% ../nbs/05_corpus.ipynb #c002
 import json, os
@@ -53,7 +53,7 @@ def load_corpus(
     items = load_items(path/'items.parquet')
     return Corpus(items.assign(root=str(path), row=np.arange(len(items))), record['name'], record)
 
-# %% ../nbs/05_corpus.ipynb #c005
+# %% ../nbs/05_corpus.ipynb #c006
 def _select(zoo, datasets, industry, exclude):
     "The item tables that a recipe names, natural images only where they are named"
     def wanted(name, df):
@@ -105,7 +105,7 @@ def _write(path, recipe, kept, n_jobs, before, planned, left_out):
                      patches=int((kept['op'] == 'patch').sum()), left_out=left_out['reason'].value_counts().to_dict())
         (tmp/'corpus.json').write_text(json.dumps(dict(name=recipe['name'], **facts), indent=1, ensure_ascii=False))
 
-# %% ../nbs/05_corpus.ipynb #c008
+# %% ../nbs/05_corpus.ipynb #c009
 def subset(
     corpus: Corpus,
     industry: str = '',    # only images below this industry, a prefix by whole parts
@@ -130,7 +130,7 @@ def union(
     if items.duplicated(['root', 'row']).any(): raise DataError(f'the corpora {[c.name for c in corpora]} share images')
     return Corpus(items, '+'.join(c.name for c in corpora), dict(parts=[c.hash for c in corpora]))
 
-# %% ../nbs/05_corpus.ipynb #c010
+# %% ../nbs/05_corpus.ipynb #c011
 def nested_subsets(
     corpus: Corpus,
     fractions: list = (.125, .25, .5, 1.), # shares of each class, rising
@@ -142,7 +142,7 @@ def nested_subsets(
     size = corpus.items.groupby('cls')['row'].transform('size')
     return [replace(corpus, items=corpus.items[rank <= np.ceil(f*size)].reset_index(drop=True), name=f'{corpus.name}x{f:g}') for f in fractions]
 
-# %% ../nbs/05_corpus.ipynb #c013
+# %% ../nbs/05_corpus.ipynb #c014
 def _square(path, size):
     "An image at `size` × `size` RGB, ratio kept, zero padded"
     im = Image.open(path).convert('RGB')
@@ -170,7 +170,7 @@ def packed(
         os.replace(tmp, final)
     return np.load(final, mmap_mode='r')
 
-# %% ../nbs/05_corpus.ipynb #c016
+# %% ../nbs/05_corpus.ipynb #c017
 def draw(
     w: np.ndarray,              # [n] weights, finite, not negative, not all zero
     n: int,                     # draws
@@ -189,7 +189,7 @@ def draw(
     idx = np.concatenate([idx, rng.choice(len(w), max(0, n - len(idx)), p=w/w.sum())])[:max(n, 0)] if len(idx) < n else idx
     return rng.permutation(idx)[:n]
 
-# %% ../nbs/05_corpus.ipynb #c018
+# %% ../nbs/05_corpus.ipynb #c019
 class SampledDL(TfmdDL):
     "A training loader whose draws follow weights, and depend on its own seed and epoch only"
     def __init__(self, dataset=None, wgts=None, seed=0, epoch_len=None, replacement=False, **kwargs):
@@ -218,7 +218,7 @@ def item_weights(
         raise DataError(f'weights of {corpus.name} must be finite, not negative, and not all zero; they run from {w.min()} to {w.max()}')
     return w
 
-# %% ../nbs/05_corpus.ipynb #c020
+# %% ../nbs/05_corpus.ipynb #c021
 INPUT = {1: (PILImageBW, 'L'), 3: (PILImage, 'RGB')} # channels of the body's input -> image type and Pillow mode
 
 class _Reader:
@@ -227,6 +227,10 @@ class _Reader:
         self.px = {root: packed(root, size) for root in items['root'].unique()}
         self.root, self.row, self.cls, self.mode = items['root'].tolist(), items['row'].tolist(), *INPUT[n_in]
     def __call__(self, i): return self.cls(Image.fromarray(self.px[self.root[i]][self.row[i]]).convert(self.mode))
+
+def augment(): # the same for all arms of a comparison
+    "fastai batch transforms that leave most defects what they are: flips, small turns and zooms, light"
+    return aug_transforms(flip_vert=True, max_rotate=10, max_zoom=1.1, max_warp=0, max_lighting=.2)
 
 def get_dls(
     train: Corpus,
@@ -240,18 +244,16 @@ def get_dls(
     replacement: bool = False, # draw independently
     stats: tuple = ((.5,)*3, (.5,)*3), # mean and standard deviation of the body's input
     classes: list = None,  # vocab; default the classes of `train`
-    aug: list = None,      # fastai batch transforms; default flips, small turns, zooms and light changes
+    aug: list = None,      # fastai batch transforms; default `augment()`
 ):                         # fastai `DataLoaders`; `dls.made` says how: size, n_in, stats
     "Ordinary fastai `DataLoaders` over packed pixels. Raises `DataError` for classes that the vocab lacks"
     valid, classes = train if valid is None else valid, list(classes or train.classes)
-    new = sorted({*train.classes, *valid.classes} - set(classes))
-    if new: raise DataError(f'{len(new)} class(es) of {valid.name} are not among the {len(classes)} of {train.name}, e.g. {new[:3]}')
+    if new := sorted({*train.classes, *valid.classes} - set(classes)): raise DataError(f'{len(new)} class(es) of {valid.name} are not among the {len(classes)} of {train.name}, e.g. {new[:3]}')
     items = pd.concat([train.items, valid.items], ignore_index=True)
-    aug = aug_transforms(max_rotate=10, max_zoom=1.1, max_warp=0, max_lighting=.2, flip_vert=True) if aug is None else aug
     labels, read, norm = items['cls'].tolist(), _Reader(items, size, n_in), Normalize.from_stats(*(s[:n_in] for s in stats), cuda=False)
     block = DataBlock((ImageBlock(read.cls), CategoryBlock(classes)), get_x=read, get_y=lambda i: labels[i],
-                      splitter=lambda o: (range(len(train)), range(len(train), len(o))), batch_tfms=[*aug, norm])
-    own = dict(wgts=item_weights(train, weights), seed=seed, epoch_len=epoch_len, replacement=replacement)
-    dls = block.dataloaders(range(len(items)), bs=min(bs, len(train)), val_bs=64, num_workers=0, dl_type=SampledDL, dl_kwargs=(own, {}))
+                      splitter=lambda o: (range(len(train)), range(len(train), len(o))), batch_tfms=[*(augment() if aug is None else aug), norm])
+    draws = dict(wgts=item_weights(train, weights), seed=seed, epoch_len=epoch_len, replacement=replacement)
+    dls = block.dataloaders(range(len(items)), bs=min(bs, len(train)), val_bs=64, num_workers=0, dl_type=SampledDL, dl_kwargs=(draws, {}))
     dls.made = dict(size=size, n_in=n_in, stats=stats)
     return dls

@@ -96,7 +96,7 @@ STRATEGIES = dict(
     discriminative=Strategy((.1, .3, 1.), lr=2e-3),               # lower layers slower
 )
 
-# %% ../nbs/10_finetune.ipynb #c010
+# %% ../nbs/10_finetune.ipynb #c011
 def finetune(
     ckpt: Checkpoint|None,       # None: from scratch
     train: Corpus,               # training images of the target
@@ -123,7 +123,7 @@ def finetune(
     with learn.no_logging(): learn.fit_one_cycle(epochs, np.array(s.rates)*(lr or s.lr))
     return learn
 
-# %% ../nbs/10_finetune.ipynb #c011
+# %% ../nbs/10_finetune.ipynb #c015
 @torch.no_grad()
 def predict(
     learn: Learner, # trained on a target

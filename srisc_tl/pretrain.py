@@ -21,9 +21,10 @@ from fastai.vision.all import Callback, CancelValidException, CrossEntropyLossFl
 from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
-from .backbone import Checkpoint, get_model, imagenet_checkpoint, load_checkpoint, normalize_stats, save_checkpoint
+from .backbone import Checkpoint, get_model, load_checkpoint, normalize_stats, save_checkpoint
 from .convention import DataError, content_hash
 from .corpus import Corpus, get_dls, item_weights, union
+from .imagenet import imagenet_checkpoint
 
 # %% ../nbs/07_pretrain.ipynb #c004
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Recipe:
     n_in: int = 3          # channels
     epoch_len: int = None  # images an epoch; None: the size of the corpus
 
+# %% ../nbs/07_pretrain.ipynb #c006
 class Bar(Callback):
     "One progress bar for a whole fit, with images a second and the time that remains"
     order = 60
@@ -59,7 +61,7 @@ class NoValid(Callback):
     order = -20
     def before_validate(self): raise CancelValidException()
 
-# %% ../nbs/07_pretrain.ipynb #c005
+# %% ../nbs/07_pretrain.ipynb #c007
 def get_learner(
     dls,                     # fastai `DataLoaders`
     model: torch.nn.Module,  # body and head
@@ -73,7 +75,7 @@ def get_learner(
     learn.remove_cbs([cb for cb in learn.cbs if cb.name == 'progress'])
     return learn
 
-# %% ../nbs/07_pretrain.ipynb #c007
+# %% ../nbs/07_pretrain.ipynb #c010
 @dataclass(frozen=True)
 class Published:
     "The stage that somebody else has run: the published ImageNet weights of the body"
@@ -116,7 +118,7 @@ class Stage:
                       metrics=dict(train_loss=float(learn.recorder.smooth_loss.value), seconds=round(time.time() - t, 1)))
         return save_checkpoint(learn.model, self.path(key, out), record)
 
-# %% ../nbs/07_pretrain.ipynb #c009
+# %% ../nbs/07_pretrain.ipynb #c013
 REGIMES = dict(scratch=(), imagenet=('imagenet',), srisc=('srisc',), sequential=('imagenet', 'srisc'), joint=('imagenet+srisc',),
                adaptive=('imagenet', 'srisc@w'))
 PUBLISHED = dict(imagenet=Published())
@@ -161,12 +163,7 @@ def pretrain(
     for d, s in enumerate(stages, 1): start = s.run(start, stage_key(stages[:d], arch, recipe, seed), arch, out, recipe, seed, tick)
     return start
 
-# %% ../nbs/07_pretrain.ipynb #c015
-def _run_alone(stages, arch, out, recipe, seed, tick, threads):
-    "A worker's share: the parents are on disk already, so only the last stage is trained"
-    if threads: torch.set_num_threads(threads)
-    return pretrain(stages, arch, out, recipe, seed, tick)
-
+# %% ../nbs/07_pretrain.ipynb #c019
 def _watch(path, bar, done):
     "Move a bar by the size of a file that workers add bytes to"
     while not done.wait(1.): bar.update(os.path.getsize(path) - bar.n)
@@ -190,7 +187,7 @@ def pretrain_all(
     out: str|Path = 'checkpoints',
     recipe: Recipe = Recipe(),
     seed: int = 0,
-    n_jobs: int = 1,       # processes; more than one: one thread each
+    n_jobs: int = 1,       # processes; joblib shares the machine's threads among them
 ) -> dict:                 # name → Checkpoint, None from scratch
     "Run every distinct stage of many regimes once"
     levels = stages_to_run(regimes, arch, out, recipe, seed)
@@ -201,6 +198,6 @@ def pretrain_all(
         watcher.start()
         try:
             for level in levels:
-                Parallel(n_jobs)(delayed(_run_alone)(p, arch, out, recipe, seed, f.name, n_jobs > 1) for p in level)
+                Parallel(n_jobs)(delayed(pretrain)(p, arch, out, recipe, seed, f.name) for p in level)
         finally: done.set(), watcher.join()
     return {name: pretrain(stages, arch, out, recipe, seed) for name, stages in regimes.items()}

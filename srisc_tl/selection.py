@@ -30,7 +30,7 @@ def importance_weights(
     w = (p_t/p_t.sum()/p_s)**(1/temperature)
     return w/(p_s*w).sum()
 
-# %% ../nbs/09_selection.ipynb #c006
+# %% ../nbs/09_selection.ipynb #c007
 def effective_size(
     w: pd.Series,       # weights by class
     source: Corpus,
@@ -51,7 +51,7 @@ def source_probs(
     model = get_model(ckpt).eval().to(dls.device)
     return pd.DataFrame(torch.cat([model(x).softmax(1).cpu() for x, _ in dls.valid]).numpy(), columns=ckpt.classes)
 
-# %% ../nbs/09_selection.ipynb #c008
+# %% ../nbs/09_selection.ipynb #c010
 def uniform(source, target=None, ckpt=None, seed=0): # the control: the whole source
     "Every source class as it is"
     return pd.Series(1., source.classes)

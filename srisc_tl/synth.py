@@ -175,7 +175,8 @@ def stain(rng, # numpy Generator
     c = ink((s, s), (outline((s/2, s/2), r, rough=rng.uniform(.1, .3), rng=rng, angle=rng.uniform(0, 3)), 0))
     body = ndi.gaussian_filter(c, s*rng.uniform(.01, .05))
     rim = np.clip(body*(1 - body)*4, 0, 1)
-    return -(rng.uniform(.25, .7)*body + rng.uniform(.1, .6)*rim)*(1 + .3*clouds(rng, (s, s), s/4)).clip(.3)*rng.choice([-.8, 1], p=[.2, .8])
+    depth = rng.uniform(.25, .7)*body + rng.uniform(.1, .6)*rim
+    return -depth*(1 + .3*clouds(rng, (s, s), s/4)).clip(.3)*rng.choice([-.8, 1], p=[.2, .8])
 
 # %% ../nbs/01_synth.ipynb #c040
 def bubble(rng, # numpy Generator

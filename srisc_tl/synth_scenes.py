@@ -178,7 +178,8 @@ def bottle(
     u, lean, at = h*a.uniform(.88, .98), a.normal(0, .015), np.array([w, h])/2 + a.normal(0, .02, 2)*w
     put = lambda xy, t=0., o=(0, 0): pose(pose(xy, o, t), at, lean, u)
     wide, neck, sh = brand.uniform((.14, .045, -.2), (.18, .06, -.1))
-    right = np.array([[neck, -.44], [neck, sh - .1], [(neck + wide)/2, sh - .04], [wide*.95, sh + .04], [wide, sh + .1], [wide, .43], [wide*.9, .46]])
+    right = np.array([[neck, -.44], [neck, sh - .1], [(neck + wide)/2, sh - .04], [wide*.95, sh + .04], [wide, sh + .1], [wide, .43],
+                      [wide*.9, .46]])
     glass, cap = (ink(hw, (put(p), 0)) for p in (np.r_[right, right[::-1]*(-1, 1)], outline((0, -.435), (neck*1.3, .045), 8)))
     img = ((a.uniform(.4, .75) + a.normal(0, .03, 3))*(1 + .2*clouds(a, hw, h/2, 2))[..., None]).astype(np.float32)
     img = lay(img, (np.arange(h)[:, None] > h*a.uniform(.88, .94))*np.ones((1, w)), a.uniform(.2, .4))
@@ -199,24 +200,24 @@ def mouth(
     hw:tuple, # height and width in pixels
 )->tuple: # image float [h, w, 3], list of (label, mask)
     "The mouth of a bottle from above: concentric rings of reflections."
-    (h, w), u = hw, min(hw)
-    y, x = np.mgrid[:h, :w] - np.reshape(np.array([h, w])/2 + a.normal(0, u*.015, 2), (2, 1, 1))
+    u, mid, d = min(hw), np.array(hw)/2, np.zeros(hw, np.float32)
+    y, x = np.mgrid[:hw[0], :hw[1]] - np.reshape(mid + a.normal(0, u*.015, 2), (2, 1, 1))
     r, t = np.hypot(x, y)/u, np.arctan2(y, x)
     glint = 1 + .35*np.cos(t*a.integers(1, 4) + a.uniform(0, 6.3)) + .15*np.cos(t*a.integers(5, 14) + a.uniform(0, 6.3))
-    ring = lambda at, wide: np.exp(-((r - at)/wide)**2)
-    img = .85 - .75/(1 + np.exp((r - .45)*120)) + (.55*ring(.40, .012) + .25*ring(.33, .02) + .3*ring(.25, .008))*glint + .04*clouds(a, hw, u/4)
-    img, glass, marks = (img[..., None]*a.uniform((.8, .7, .5), (1, .95, .8))).astype(np.float32), r < .44, []
+    rings = sum(k*np.exp(-((r - at)/wide)**2) for k, at, wide in ((.55, .40, .012), (.25, .33, .02), (.3, .25, .008)))*glint
+    img = .85 - .75/(1 + np.exp((r - .45)*120)) + rings + .04*clouds(a, hw, u/4)
+    img = (img[..., None]*(a.uniform(.75, 1) + a.normal(0, .05, 3))).astype(np.float32)
     way, s = b.uniform(0, 6.3), {'broken_large': .3, 'broken_small': .12}.get(label, .3)*b.uniform(.75, 1.3)
+    to = np.array([np.sin(way), np.cos(way)])*u
     if label.startswith('broken'):
-        hole = ink(hw, (outline(np.array([w, h])/2 + .38*u*np.array([np.cos(way), np.sin(way)]), u*s*np.array([.5, .35]), 2, .22, b, way + 1.57), 0))*glass
-        facets = b.uniform(.05, .8, 40)[cells(b, hw, 40)[0]]
-        img, mask = lay(img, hole, np.repeat(facets[..., None], 3, 2)), hole > .3
-    if label in ('contamination', 'particles'):
-        k, m = int(u*s), b.uniform(0, .3)*u if label == 'contamination' else b.uniform(.3, .4)*u
-        d, c = np.zeros(hw, np.float32), (np.array([h, w])/2 + m*np.array([np.sin(way), np.cos(way)]) - k/2).clip(0, u - k).astype(int)
-        d[c[0]:c[0] + k, c[1]:c[1] + k] = FLAWS[{'contamination': b.choice(['stain', 'fibre']), 'particles': 'dust'}[label]](b, k)
-        img, mask = img + b.uniform(.2, .45)*b.choice([-1, 1])*d[..., None], np.abs(d) > .12
-    return img, [(label, ndi.binary_dilation(mask, iterations=2))] if label != 'good' else []
+        d = ink(hw, (outline((mid + .38*to)[::-1], u*s*np.array([.5, .35]), 2, .22, b, way + 1.57), 0))*(r < .44)
+        img = lay(img, d, np.repeat(b.uniform(.05, .8, 40)[cells(b, hw, 40)[0]][..., None], 3, 2))
+    elif label != 'good':
+        k, kind, reach = int(u*s), *{'contamination': (b.choice(['stain', 'fibre']), (0, .3)), 'particles': ('dust', (.3, .4))}[label]
+        y, x = (mid + b.uniform(*reach)*to - k/2).clip(0, u - k).astype(int)
+        d[y:y + k, x:x + k] = FLAWS[kind](b, k)
+        img += b.uniform(.2, .45)*b.choice([-1, 1])*d[..., None]
+    return img, [(label, ndi.binary_dilation(np.abs(d) > .12, iterations=2))] if label != 'good' else []
 
 # %% ../nbs/01b_synth_scenes.ipynb #c028
 AXIAL, RADIAL, TRIPLE = ([(-.5, 0), (.5, 0)],), ([(-.06, -.1), (-.07, .48)], [(.06, -.1), (.07, .48)]), \

@@ -58,7 +58,7 @@ LOOKS = {
     'film':   lambda r, hw: r.uniform(.55, .8) + .012*clouds(r, hw, 50) + .010*clouds(r, hw, (500, 5), 2),
     'steel':  lambda r, hw: r.uniform(.4, .6) + .05*clouds(r, hw, (3, 150), 2) + .04*clouds(r, hw, 60),
     'tile':   lambda r, hw: r.uniform(.3, .45) + .035*clouds(r, hw, 3, 2) + .03*clouds(r, hw, 80),
-    'lens':   lambda r, hw: np.stack([r.uniform(.45, .7) + .03*clouds(r, hw, 200, 2) for _ in range(3)], -1),
+    'lens':   lambda r, hw: r.uniform(.5, .7) + np.stack([r.normal(0, .03) + .012*clouds(r, hw, 200, 2) for _ in range(3)], -1),
     'panel':  lambda r, hw: r.uniform((.3, .3, .32), (.55, .55, .6)).astype(np.float32)
               * (1 + .08*ripple(r, hw, (5, 5), .1) + .04*clouds(r, hw, 90))[..., None],
     'weave':  lambda r, hw: r.uniform((.4, .38, .32), (.75, .7, .65)).astype(np.float32)
@@ -124,7 +124,8 @@ def dark(
         return out
     if kind == 'dead_fingers':
         x, n, k = rng.uniform(.05, .9)*w, rng.uniform(.02, .09)*w, rng.integers(len(cut) - 1)
-        return rng.uniform(.2, .55)*ndi.gaussian_filter(ink(hw, ([(x, cut[k]), (x + n, cut[k]), (x + n, cut[k + 1]), (x, cut[k + 1])], 0)), 1)
+        strip = [(x, cut[k]), (x + n, cut[k]), (x + n, cut[k + 1]), (x, cut[k + 1])]
+        return rng.uniform(.2, .55)*ndi.gaussian_filter(ink(hw, (strip, 0)), 1)
     edge = walk(rng, np.array([w, h])*rng.uniform(.25, .75, 2), 2.5*u, .1)
     return rng.uniform(.2, .5)*ink(hw, (np.r_[edge, [rng.choice([-u, 3*u], 2)]], 0))
 

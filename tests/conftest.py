@@ -1,0 +1,43 @@
+"""Every test runs offline, with one thread and without a screen; flagged tests are skipped unless SRISC_TEST_FLAGS names the flag."""
+import os, sys
+from collections import Counter
+from pathlib import Path
+from repo import FLAGS, ROOT, flags
+
+for k, v in dict(HF_HUB_OFFLINE=1, OMP_NUM_THREADS=1, VIPS_CONCURRENCY=1, MPLBACKEND='agg').items(): os.environ.setdefault(k, str(v))
+# Tests change the working directory: a relative SRISC_DATA is meant from the repository's root.
+if os.environ.get('SRISC_DATA'): os.environ['SRISC_DATA'] = str((ROOT/os.environ['SRISC_DATA']).resolve())
+
+import pytest
+
+def pytest_configure(config):
+    for f in FLAGS: config.addinivalue_line('markers', f'{f}: runs only when SRISC_TEST_FLAGS names it')
+    # Warnings of other people's modules are theirs to read.
+    config.addinivalue_line('filterwarnings', r'ignore:::(torch|fastai|fastcore|fastprogress|timm|matplotlib|IPython|traitlets|nbconvert)\b')
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    "Skip what is flagged; under xdist keep a file's tests on one worker (they share fixtures), but spread the notebooks"
+    for o in items:
+        off = {m.name for m in o.iter_markers()} & set(FLAGS) - flags()
+        if off: o.add_marker(pytest.mark.skip(reason=f'{", ".join(off)}: not in SRISC_TEST_FLAGS'))
+        spread = o.path.stem == 'test_notebooks' or not config.pluginmanager.hasplugin('xdist')
+        if not spread: o.add_marker(pytest.mark.xdist_group(o.path.stem))
+
+def pytest_terminal_summary(terminalreporter):
+    "Count the notebooks' cells: run here, taken from the modules, skipped and why"
+    props = [p for r in terminalreporter.getreports('passed') + terminalreporter.getreports('failed') for p in r.user_properties]
+    n = Counter()
+    for k, v in props: n[k] += v
+    if n: terminalreporter.write_line('notebook cells: ' + ', '.join(f'{v} {k}' for k, v in sorted(n.items())))
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    "Where torch is already there, it keeps to one thread"
+    if torch := sys.modules.get('torch'): torch.set_num_threads(1)
+
+@pytest.fixture(scope='session')
+def shared_data():
+    "Folder of real datasets: SRISC_DATA, or shared/data beside the checkout"
+    p = Path(os.environ.get('SRISC_DATA') or ROOT.parent/'shared'/'data')
+    return p if p.is_dir() else pytest.skip(f'no real datasets: {p} is not a folder (set SRISC_DATA)')
