@@ -14,16 +14,16 @@ WATCH  := /^(Collecting|Requirement already)/ { if (++n % 25 == 0) print "      
   /^Installing collected/ { print "      installing them" } { fflush() }
 
 # Commands that a notebook calls with ! are those of this environment; nothing is fetched while tests run.
-test notebooks: export PATH := $(BIN):$(PATH)
-test notebooks: export HF_HUB_OFFLINE := 1
-test notebooks: export MPLBACKEND := agg
+test readme: export PATH := $(BIN):$(PATH)
+test readme: export HF_HUB_OFFLINE := 1
+test readme: export MPLBACKEND := agg
 # One thread a process: several of them share the cores.
-test notebooks: export OMP_NUM_THREADS := 1
-test notebooks: export VIPS_CONCURRENCY := 1
+test readme: export OMP_NUM_THREADS := 1
+test readme: export VIPS_CONCURRENCY := 1
 test: export COVERAGE_RCFILE := $(CURDIR)/tests/coverage.ini
 test: export COVERAGE_FILE := $(CURDIR)/.coverage
 
-.PHONY: help install demo test nbs notebooks readme clean distclean
+.PHONY: help install demo test nbs readme clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -55,13 +55,8 @@ test: $(STAMP)  ## every test: pages by nbdev-test and against the modules, sync
 nbs: $(STAMP)  ## after editing notebooks: export the modules, clean the notebooks
 	@$(BIN)/nbdev-export && $(BIN)/nbdev-clean
 
-notebooks: $(STAMP)  ## run every page and keep its outputs in it, then clean
-	@find nbs -name '[!_.]*.ipynb' -not -path '*/.*' | sort | \
-	  xargs -n 1 -P $(JOBS) $(BIN)/nbdev-test --save --do-print --flags "$(SRISC_TEST_FLAGS)"
-	@$(BIN)/nbdev-clean
-
-readme: $(STAMP)  ## README.md from index.ipynb
-	@$(BIN)/python tests/readme.py
+readme: $(STAMP)  ## run index.ipynb, keep its outputs, make README.md from it
+	@$(BIN)/nbdev-test index.ipynb --save --n-workers 0 && $(BIN)/nbdev-clean && $(BIN)/python tests/readme.py
 
 clean:  ## remove what running made (demo/, caches, coverage); .venv stays
 	@rm -rf demo build dist *.egg-info .coverage .coverage.* coverage.xml htmlcov .pytest_cache _proc _docs

@@ -22,7 +22,7 @@ from .convention import DataError
 from .corpus import Corpus, build_corpus, load_corpus
 from .experiment import STUDIES, Store, get_trials, run_study
 from .finetune import error_rates, finetune, predict, split_target, take_per_class
-from .pretrain import REGIMES, Recipe, get_stages, pretrain_all
+from .pretrain import REGIMES, Recipe, free_memory, get_stages, pretrain_all
 from .selection import SELECTORS
 
 # %% ../nbs/13b_chain.ipynb #c004
@@ -30,6 +30,7 @@ from .selection import SELECTORS
 class Settings:
     "What all arms of a comparison share"
     targets: tuple                      # names of target datasets
+    datasets: tuple = ()                # sets of the zoo that take part; empty: all
     natural: str = ''                   # the zoo's natural-image set, for joint pretraining; empty: the joint regime is left out
     cap: int = 300                      # source images a class at most
     recipe: Recipe = field(default_factory=Recipe) # of each pretraining stage
@@ -44,8 +45,8 @@ class Settings:
 
 SCALES = dict( # what a run may cost → settings
     smoke=dict(cap=40, recipe=Recipe(epochs=1, size=48), seeds=(0, 1), epochs=4),
-    demo=dict(cap=100, recipe=Recipe(epochs=3, size=96), seeds=(0, 1), epochs=14),
-    cpu=dict(cap=300, recipe=Recipe(epochs=4, size=96), seeds=(0, 1, 2), epochs=20),
+    demo=dict(cap=60, recipe=Recipe(epochs=2, size=96), seeds=(0, 1), epochs=14),
+    cpu=dict(cap=100, recipe=Recipe(epochs=3, size=96), seeds=(0, 1, 2), epochs=20),
     gpu=dict(cap=1000, recipe=Recipe(epochs=20, size=224, bs=128), seeds=(0, 1, 2, 3, 4), epochs=40, n_jobs=1))
 
 class Clock:
@@ -68,7 +69,7 @@ def build_corpora(
     s: Settings,
 ) -> tuple:            # sources: name → Corpus (`srisc`, maybe `imagenet`); targets: name → Corpus
     "The source without the targets, and each target. Raises `DataError` for a target that the zoo lacks"
-    tables = load_zoo(zoo)
+    tables = load_zoo(zoo, list(s.datasets) or None)
     missing = sorted({*s.targets, *filter(None, [s.natural])} - set(tables))
     if missing: raise DataError(f'no dataset {missing} in the zoo {zoo}; there are {list(tables)}')
     build = lambda name, **kw: build_corpus(tables, out, name, seed=s.seed, n_jobs=s.n_jobs, **kw)
@@ -119,6 +120,8 @@ class Run:
         ckpt = load_checkpoint(path) if path else None
         learn = finetune(ckpt, train, t.strategy, t.epochs, t.size, seed=t.seed, arch=t.arch, tick=os.devnull)
         valid, test = (error_rates(*predict(learn, parts[p])) for p in ('valid', 'test'))
+        del learn
+        free_memory()
         return dict(test, valid_error=valid['error'], n_train=len(train), n_test=len(parts['test']), n_classes=len(train.classes),
                     checkpoint=ckpt.hash if ckpt else '')
 

@@ -143,7 +143,8 @@ def run_demo(
     scale, clock, out = scale or ('cpu' if data else 'demo'), Clock(), Path(out)
     check_names(scale, SCALES, 'scale')
     found, possible, natural = prepare_zoo(data, out, clock, draw, n_jobs=n_jobs)
-    s = Settings(**dict(targets=tuple(targets or possible), natural=natural, n_jobs=n_jobs) | SCALES[scale] | settings)
+    read = tuple(found['dataset'][found['error'] == ''])
+    s = Settings(**dict(targets=tuple(targets or possible), datasets=read, natural=natural, n_jobs=n_jobs) | SCALES[scale] | settings)
     if not s.targets: raise DataError(f'no target among {found["dataset"].tolist()}; name one with --targets')
     words = f'{found["images"].sum():,} images in {len(found)} sets from {data}' if data else \
         f'{found["images"].sum():,} images in {len(found)} invented sets; natural images are crops of photographs that installed packages ship'

@@ -289,6 +289,6 @@ def standardise_all(
     if not here: raise DataError(f'no known dataset below {raw}: it holds {sorted(p.name for p in Path(raw).iterdir())[:5]}')
     rows = []
     for ds in tqdm(here, 'standardise', unit='set', disable=None):
-        try: rows.append(standardise(ds, raw, zoo, n_jobs))
+        try: rows.append(standardise(ds, raw, zoo, n_jobs) | dict(error=''))
         except DataError as e: rows.append(dict(dataset=ds.name, industry=ds.industry, images=0, classes=0, skipped=0, error=str(e)))
-    return pd.DataFrame(rows).reindex(columns=['dataset', 'industry', 'images', 'classes', 'skipped', 'error']).fillna({'error': ''})
+    return pd.DataFrame(rows)[['dataset', 'industry', 'images', 'classes', 'skipped', 'error']]
