@@ -10,7 +10,7 @@ __all__ = ['ITEM_DEFAULTS', 'SPLITS', 'ITEM_RULES', 'DATASETS', 'DataError', 'co
            'register_file']
 
 # %% ../nbs/00_convention.ipynb #c002
-import hashlib, json, os, re, shutil, sys, uuid
+import hashlib, json, os, re, shutil, socket, sys, uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,19 @@ def content_hash(
     return hashlib.sha256(json.dumps(obj, sort_keys=True, default=str, ensure_ascii=False).encode()).hexdigest()[:12]
 
 # %% ../nbs/00_convention.ipynb #c009
+def _alive(pid):
+    "Whether a process of this machine runs"
+    try: os.kill(pid, 0)
+    except ProcessLookupError: return False
+    except PermissionError: pass
+    return True
+
+def _clear_stale(final):
+    "Remove what killed processes of this machine left of earlier tries at the same folder"
+    start = f'.{final.name}.{socket.gethostname()}-'
+    for p in final.parent.iterdir():
+        if p.name.startswith(start) and p.suffix == '.tmp' and not _alive(int(p.name[len(start):].split('-')[0])): shutil.rmtree(p, ignore_errors=True)
+
 @contextmanager
 def whole_dir(
     final: str|Path,       # the folder's final name; its parent is made when missing
@@ -44,7 +57,8 @@ def whole_dir(
     "Write a folder that appears under its name only when it is complete"
     final = Path(final)
     final.parent.mkdir(parents=True, exist_ok=True)
-    tmp = final.parent/f'.{final.name}.{uuid.uuid4().hex[:8]}.tmp'
+    _clear_stale(final)
+    tmp = final.parent/f'.{final.name}.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp'
     tmp.mkdir()
     try:
         yield tmp
