@@ -22,7 +22,7 @@ from .convention import DataError
 from .corpus import Corpus, build_corpus, load_corpus
 from .experiment import STUDIES, Store, get_trials, run_study
 from .finetune import error_rates, finetune, predict, split_target, take_per_class
-from .pretrain import REGIMES, Recipe, free_memory, get_stages, pretrain_all
+from .pretrain import REGIMES, Recipe, fresh_workers, get_stages, pretrain_all
 from .selection import SELECTORS
 
 # %% ../nbs/13b_chain.ipynb #c004
@@ -45,7 +45,7 @@ class Settings:
 
 SCALES = dict( # what a run may cost → settings
     smoke=dict(cap=40, recipe=Recipe(epochs=1, size=48), seeds=(0, 1), epochs=4),
-    demo=dict(cap=60, recipe=Recipe(epochs=2, size=96), seeds=(0, 1), epochs=14),
+    demo=dict(cap=40, recipe=Recipe(epochs=2, size=96), seeds=(0, 1), epochs=14),
     cpu=dict(cap=100, recipe=Recipe(epochs=3, size=96), seeds=(0, 1, 2), epochs=20),
     gpu=dict(cap=1000, recipe=Recipe(epochs=20, size=224, bs=128), seeds=(0, 1, 2, 3, 4), epochs=40, n_jobs=1))
 
@@ -120,8 +120,6 @@ class Run:
         ckpt = load_checkpoint(path) if path else None
         learn = finetune(ckpt, train, t.strategy, t.epochs, t.size, seed=t.seed, arch=t.arch, tick=os.devnull)
         valid, test = (error_rates(*predict(learn, parts[p])) for p in ('valid', 'test'))
-        del learn
-        free_memory()
         return dict(test, valid_error=valid['error'], n_train=len(train), n_test=len(parts['test']), n_classes=len(train.classes),
                     checkpoint=ckpt.hash if ckpt else '')
 
@@ -145,6 +143,7 @@ def run_trials(
     axes = {k: v for k, v in axes.items() if k == 'regimes' or k not in STUDIES[study].keywords}      # what the study itself varies, it says
     fixed = dict(checkpoints={f'{r}/{t}': c.hash for (r, t), c in checkpoints.items() if c}, target_corpora={t: c.hash for t, c in targets.items()}, split=s.seed)
     trials = get_trials(study, list(s.targets), known=targets, seeds=s.seeds, arch=s.arch, size=s.recipe.size, epochs=s.epochs, **axes, **fixed)
+    if s.n_jobs != 1: fresh_workers()
     return run_study(trials, run, Store(store), s.n_jobs)
 
 # %% ../nbs/13b_chain.ipynb #c014
