@@ -168,7 +168,8 @@ def select_to(
     if selector not in SELECTORS: raise DataError(f'unknown selector {selector!r}; known: {list(SELECTORS)}')
     w = SELECTORS[selector](load_corpus(source), split_target(target)['train'], load_checkpoint(ckpt), seed)
     df = w.rename('weight').rename_axis('cls').sort_values(ascending=False).reset_index()
-    df.to_csv(out, index=False)
+    df.to_csv(tmp := Path(f'{out}.{os.getpid()}.tmp'), index=False)
+    os.replace(tmp, out)
     return df
 
 def finetune_to(

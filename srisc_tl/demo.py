@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from .chain import SCALES, Clock, Settings, build_corpora, draw_target, pretrain_regimes, run_trials, study_regimes
-from .consolidate import class_counts, load_zoo, plot_class_counts
+from .consolidate import class_counts, load_zoo, plot_class_counts, plot_samples
 from .convention import DATASETS, DataError, Dataset
 from .corpus import Corpus
 from .experiment import STUDIES, Store, check_names
@@ -65,7 +65,7 @@ def source_section(
             f"and classes above {r['recipe']['cap']} were under-sampled.",
             'Left out: ' + ('; '.join(f'{n} × {why}' for why, n in r['left_out'].items()) or 'nothing') + '. '
             f"Not part of the source, being targets: {', '.join(r['recipe']['exclude']) or 'none'}."]
-    figures = {'Image sizes before and after preprocessing': plot_sizes(before, source.items),
+    figures = {'A look into it': plot_samples(source.items), 'Image sizes before and after preprocessing': plot_sizes(before, source.items),
                'Class sizes before (pale) and after under-sampling': plot_class_counts(source.items, uncapped, r['recipe']['cap']).figure}
     return Section('The source corpus', text, figures, {'Class composition': class_counts(source.items)})
 
@@ -76,13 +76,16 @@ def pretraining_section(
 ) -> Section:
     "How each checkpoint came to be, and what the adaptive selection chose"
     rows = {c.hash: dict(regime=r if r != 'adaptive' else f'adaptive for {t}', stages=' → '.join(o['name'] for o in c.record['stages']),
-                         images=c.record['stages'][-1].get('images', ''), classes=len(c.classes), **c.record['metrics'])
+                         images=c.record['stages'][-1].get('images', ''), classes=len(c.classes or []), **c.record['metrics'])
             for (r, t), c in checkpoints.items() if c}
     chosen = pd.DataFrame([dict(target=t, effective_images=round(effective_size(w, source)), of=len(source),
                                 most=', '.join(f'{c} ({v:.1f})' for c, v in w.nlargest(5).items())) for t, w in weights.items()])
     text = ['Each stage starts where the one before ended; all stages have the same budget of epochs. A checkpoint is shared by the seeds, so the '
-            'intervals below hold the variation of drawn training images, heads and batches, not that of pretraining.',
+            'intervals hold the variation of drawn training images, heads and batches, not that of pretraining.',
             "The adaptive weights (Ngiam et al. 2018) come from the sequential model's view of the first seed's training images, without their labels."]
+    joint = next((c.record['stages'][0] for (r, _), c in checkpoints.items() if r == 'joint'), None)
+    if joint: text.append(f"ImageNet + SRISC is trained from random weights on both at once, here on {joint['images'] - len(source):,} natural images that stand in "
+                          "for ImageNet's 1.28 million. Its error says what this stand-in yields, not what joint training on all of ImageNet would.")
     return Section('Pretraining', text, {}, {'Checkpoints': pd.DataFrame(rows.values()), 'What adaptive selection weighted most (weight; 1 is uniform)': chosen})
 
 def target_section(

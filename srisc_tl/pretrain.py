@@ -175,11 +175,12 @@ def stages_to_run(
     out: str|Path,  # folder of checkpoints
     recipe: Recipe,
     seed: int,
-) -> list:          # by depth, regimes up to a stage that is not on disk yet; each distinct one once
+) -> list:          # regimes up to a stage that is not on disk yet, each distinct one once; a list for what can run at once, long ones first
     "What a set of regimes has to train"
     prefixes = {stage_key(s[:d], arch, recipe, seed): s[:d] for s in regimes.values() for d in range(1, len(s) + 1) if s[d - 1].n_images}
-    new = [p for key, p in prefixes.items() if not p[-1].path(key, out).is_dir()]
-    return [[p for p in new if len(p) == d] for d in sorted({len(p) for p in new})]
+    new = {key: p for key, p in prefixes.items() if not p[-1].path(key, out).is_dir()}
+    wait = lambda p: sum(stage_key(p[:d], arch, recipe, seed) in new for d in range(1, len(p)))      # stages before it that are to be trained too
+    return [sorted((p for p in new.values() if wait(p) == n), key=lambda p: -p[-1].n_images) for n in sorted({wait(p) for p in new.values()})]
 
 def fresh_workers():
     "Let joblib's idle workers go: one that did light work before would take the size of torch for a memory leak, and stop amid its new work"
