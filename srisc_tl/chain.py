@@ -45,7 +45,7 @@ class Settings:
 
 SCALES = dict( # what a run may cost → settings
     smoke=dict(cap=40, recipe=Recipe(epochs=1, size=48), seeds=(0, 1), epochs=4),
-    demo=dict(cap=40, recipe=Recipe(epochs=2, size=96), seeds=(0, 1), epochs=14),
+    demo=dict(cap=40, recipe=Recipe(epochs=2, size=96), seeds=(0, 1, 2), epochs=12),
     cpu=dict(cap=100, recipe=Recipe(epochs=3, size=96), seeds=(0, 1, 2), epochs=20),
     gpu=dict(cap=1000, recipe=Recipe(epochs=20, size=224, bs=128), seeds=(0, 1, 2, 3, 4), epochs=40, n_jobs=1))
 

@@ -9,7 +9,7 @@ __all__ = ['REGIMES', 'PUBLISHED', 'Recipe', 'Bar', 'Tick', 'NoValid', 'get_lear
            'stage_key', 'pretrain', 'stages_to_run', 'fresh_workers', 'pretrain_all']
 
 # %% ../nbs/07_pretrain.ipynb #c002
-import os, tempfile, threading, time
+import os, tempfile, threading, time, warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -185,6 +185,7 @@ def stages_to_run(
 def fresh_workers():
     "Let joblib's idle workers go: one that did light work before would take the size of torch for a memory leak, and stop amid its new work"
     get_reusable_executor().shutdown(wait=True)
+    warnings.filterwarnings('ignore', message='A worker stopped while some jobs')   # one whose heap grew is replaced; its result is kept
 
 def pretrain_all(
     regimes: dict,         # name → stages
