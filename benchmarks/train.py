@@ -4,7 +4,7 @@ on the same image files. Ratios are what counts; the machine's speed drifts.
 
     python benchmarks/train.py [--size 96] [--images 512]
 """
-import argparse, os, sys, tempfile, time, warnings
+import argparse, os, tempfile, time, warnings
 from pathlib import Path
 warnings.filterwarnings('ignore')
 os.environ.setdefault('OMP_NUM_THREADS', '1')

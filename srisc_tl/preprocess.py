@@ -9,7 +9,7 @@ __all__ = ['LO', 'HI', 'MODES', 'CONTEXTS', 'Fit', 'fit_size', 'to_8bit', 'resiz
            'patch_crop', 'normal_windows', 'plan', 'under_sample', 'preprocess', 'plot_sizes']
 
 # %% ../nbs/04_preprocess.ipynb #c002
-import os, zlib
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 

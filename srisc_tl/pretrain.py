@@ -13,7 +13,6 @@ import os, tempfile, threading, time, warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from fastai.callback.channelslast import ChannelsLast

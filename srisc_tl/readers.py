@@ -10,7 +10,7 @@ __all__ = ['IMAGE_SUFFIXES', 'FOLDER', 'PARSERS', 'PARSE_ERRORS', 'READERS', 'MA
            'standardise', 'standardise_all']
 
 # %% ../nbs/02_readers.ipynb #c002
-import hashlib, json, math, os, re
+import hashlib, json, os, re
 from collections import Counter
 from pathlib import Path
 

@@ -67,7 +67,7 @@ def board(
     ground, copper = a.uniform(.08, .2), a.uniform(*contrast)
     grain, before, out = 1 + .05*clouds(a, hw, 30), ink(hw, *marks), []
     for _ in range(b.integers(n[0], n[1] + 1) if label != 'normal' else 0):
-        kind, way = b.choice(['open', 'short', 'mousebite', 'spur', 'copper', 'pinhole']) if label == 'mixed' else label, None
+        kind = b.choice(['open', 'short', 'mousebite', 'spur', 'copper', 'pinhole']) if label == 'mixed' else label
         at = np.array([w, h])*b.uniform(.25, .75, 2) if n[1] == 1 else np.array([w, h])*b.uniform(.1, .9, 2)
         near = [np.array([at[0], np.interp(at[0], *p.T)]) for p in paths if p[-1, 0] > at[0] + gap]
         p = min(near, key=lambda q: abs(q[1] - at[1]))
