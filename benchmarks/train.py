@@ -20,7 +20,7 @@ from srisc_tl.consolidate import load_zoo
 from srisc_tl.convention import Dataset
 from srisc_tl.corpus import build_corpus, packed
 from srisc_tl.pretrain import NoValid, Recipe, Stage
-from srisc_tl.readers import standardise
+from srisc_tl.standardise import standardise
 from srisc_tl.synth_zoo import synth_declarations, synth_zoo
 
 torch.set_num_threads(1)

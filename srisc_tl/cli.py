@@ -42,7 +42,7 @@ def srisc_import(
     "Bring one raw dataset, or all known ones, into the convention"
     import json
     from srisc_tl.convention import DATASETS, DataError, Dataset, register_file
-    from srisc_tl.readers import standardise, standardise_all
+    from srisc_tl.standardise import standardise, standardise_all
     if declarations: register_file(declarations)
     if all: return print(standardise_all(all, zoo, n_jobs).to_string(index=False))
     if not (path and name): raise DataError('a raw folder and its --name are needed, or --all FOLDER')

@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from .convention import DataError, load_voc
+from .convention import DataError
+from .voc import load_voc
 
 # %% ../nbs/03_consolidate.ipynb #c004
 def load_zoo(
     zoo: str|Path,         # the folder of standardised sets
     datasets: list = None, # names; default all that are there
-) -> dict:                 # name → item table with the set's `family`, `prep`, `normal` and `natural` as further columns
+) -> dict:                 # name → item table with the set's `derived_from`, `prep`, `normal` and `natural` as further columns
     "All standardised sets of a zoo. Raises `DataError` for a missing folder or an unknown name"
     here = sorted(p.parent.name for p in Path(zoo).glob('*/dataset.json') if not p.parent.name.startswith('.'))
     if not here: raise DataError(f'no standardised dataset below {zoo}: nothing there has a dataset.json')
@@ -30,7 +31,7 @@ def load_zoo(
     if unknown: raise DataError(f'no dataset {unknown} below {zoo}; there are {here}')
     def load(name):
         facts = json.loads((Path(zoo)/name/'dataset.json').read_text(encoding='utf-8'))
-        return load_voc(Path(zoo)/name).assign(**{k: facts.get(k, d) for k, d in dict(family='', prep='auto', normal='', natural=False).items()})
+        return load_voc(Path(zoo)/name).assign(**{k: facts.get(k, d) for k, d in dict(derived_from='', prep='auto', normal='', natural=False).items()})
     return {name: load(name) for name in (datasets or here)}
 
 # %% ../nbs/03_consolidate.ipynb #c006
@@ -61,11 +62,11 @@ def find_leaks(
     source: pd.DataFrame, # item table of the source
     target: pd.DataFrame, # item table of the target
 ) -> pd.Series:           # for each source row why it must go; empty text where it may stay
-    "Source images that would show the target to the model: its dataset, its family, its files"
-    families = set(target.get('family', pd.Series(dtype=object))) - {''}
+    "Source images that would show the target to the model: its dataset, what is derived from it, its files"
+    kin = {*target['dataset'], *target.get('derived_from', pd.Series(dtype='str'))} - {''}
     why = pd.Series('', index=source.index)
     why[source['sha256'].isin(set(target['sha256']))] = 'the same file as a target image'
-    if 'family' in source: why[source['family'].isin(families)] = 'shows the same objects as the target (one family)'
+    if 'derived_from' in source: why[source['derived_from'].isin(kin) | source['dataset'].isin(kin)] = 'shows the same objects as the target (derived)'
     why[source['dataset'].isin(set(target['dataset']))] = 'is the target'
     return why
 

@@ -1,4 +1,4 @@
-"""What a dataset is: the item table, the Pascal-VOC-like folder that every set is brought into, and the registry of known sets.
+"""What a dataset is: the item table that every room sees, folders that are whole or not there, and the registry of known sets.
 
 Docs: https://srisc-tl.github.io/srisc_tl/convention.html.md"""
 
@@ -6,20 +6,17 @@ Docs: https://srisc-tl.github.io/srisc_tl/convention.html.md"""
 
 # %% auto #0
 __all__ = ['ITEM_DEFAULTS', 'SPLITS', 'ITEM_RULES', 'DATASETS', 'DataError', 'content_hash', 'whole_dir', 'safe_name',
-           'items_frame', 'check_items', 'save_items', 'load_items', 'save_voc', 'load_voc', 'Dataset', 'register',
-           'register_file']
+           'items_frame', 'check_items', 'save_items', 'load_items', 'Dataset', 'register', 'register_file']
 
 # %% ../nbs/00_convention.ipynb #c002
-import hashlib, json, os, re, shutil, socket, sys, uuid
+import hashlib, json, os, re, shutil, socket, sys, unicodedata, uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 from fastcore.script import CliError
-from PIL import Image
 
 if sys.version_info >= (3, 11): import tomllib
 else: import tomli as tomllib
@@ -73,14 +70,14 @@ def whole_dir(
 # %% ../nbs/00_convention.ipynb #c012
 def safe_name(
     text: str, # a label, a file stem, any text
-) -> str:      # never empty, no separator, no leading dot, at most 100 characters
+) -> str:      # never empty, no separator, no leading dot, at most 100 bytes
     "`text` as a part of a file name"
-    name = re.sub(r'[^\w.\-]+', '_', str(text)).strip('._')
-    return name[:100] or 'unnamed'
+    name = re.sub(r'[^\w.\-]+', '_', unicodedata.normalize('NFC', str(text))).strip('._')
+    return name.encode()[:100].decode(errors='ignore') or 'unnamed'
 
 # %% ../nbs/00_convention.ipynb #c015
 ITEM_DEFAULTS = dict(path='', dataset='', industry='', label='', split='', group='', width=0, height=0, mode='', sha256='',
-                     mask='', boxes=None)
+                     phash='', mask='', boxes=None)
 SPLITS = ('', 'train', 'valid', 'test')
 
 def items_frame(
@@ -90,9 +87,10 @@ def items_frame(
     df = pd.DataFrame(rows).reset_index(drop=True)
     for col, empty in ITEM_DEFAULTS.items():
         df[col] = empty if col not in df else df[col] if empty is None else df[col].fillna(empty)
-    df['boxes'] = [b if isinstance(b, list) else [] for b in df['boxes']]
+    none = []                                                          # one list for all rows without boxes: nobody changes it
+    df['boxes'] = [b if isinstance(b, list) and b else none for b in df['boxes']]
     text = [c for c, empty in ITEM_DEFAULTS.items() if isinstance(empty, str)]
-    df = df.astype({**{c: 'object' for c in text}, 'width': 'int64', 'height': 'int64'})
+    df = df.astype({**{c: 'str' for c in text}, 'width': 'int64', 'height': 'int64'})
     df['group'] = df['group'].where(df['group'] != '', df['path'])     # an image without a group is a group of its own
     return df[[*ITEM_DEFAULTS, *(c for c in df if c not in ITEM_DEFAULTS)]]
 
@@ -157,91 +155,6 @@ def load_items(
     return items_frame(df)
 
 # %% ../nbs/00_convention.ipynb #c024
-def _unique_stems(df):
-    "A file stem for each row: its own where that is free, with a piece of its hash, and then a number, where not"
-    stem = df['path'].map(lambda p: safe_name(Path(p).stem))
-    key = stem.str.casefold()             # some file systems know no case
-    stem = stem.where(~key.duplicated(keep=False), stem + '-' + df['sha256'].str[:8])
-    again = stem.groupby(stem.str.casefold()).cumcount()
-    return stem.where(again == 0, stem + '-' + again.astype(str))
-
-def _voc_xml(row, name):
-    "VOC's annotation of one image; boxes keep their fractions"
-    root = ElementTree.Element('annotation')
-    add = lambda parent, tag, text=None: (e := ElementTree.SubElement(parent, tag), setattr(e, 'text', None if text is None else str(text)))[0]
-    add(root, 'folder', 'JPEGImages'), add(root, 'filename', name)
-    size = add(root, 'size')
-    for tag, val in zip(('width', 'height', 'depth'), (row.width, row.height, len(Image.new(row.mode, (1, 1)).getbands()))): add(size, tag, val)
-    add(root, 'segmented', int(bool(row.mask)))
-    for label, *xyxy in row.boxes:
-        obj = add(root, 'object')
-        for tag, val in zip(('name', 'pose', 'truncated', 'difficult'), (label, 'Unspecified', 0, 0)): add(obj, tag, val)
-        box = add(obj, 'bndbox')
-        for tag, val in zip(('xmin', 'ymin', 'xmax', 'ymax'), xyxy): add(box, tag, val)
-    return ElementTree.tostring(root, encoding='unicode')
-
-def _link(src, dst):
-    "Hard-link a file, or copy it where the file system does not link"
-    try: os.link(src, dst)
-    except OSError: shutil.copyfile(src, dst)
-
-def _save_mask(src, dst, index, size):
-    "A mask as an indexed PNG: `index` where the source mask is at least half white. Raises `DataError` for another size"
-    m = Image.open(src).convert('L')
-    if m.size != size: raise DataError(f'mask {src} is {m.size}, its image {size}')
-    out = Image.fromarray((np.asarray(m) >= 128).astype(np.uint8)*index, 'P')
-    out.putpalette([0, 0, 0, *np.random.default_rng(0).integers(64, 256, 3*255)])
-    out.save(dst)
-
-# %% ../nbs/00_convention.ipynb #c026
-def _save_lists(df, names, root):
-    "VOC's lists: a list of names a split, and for each label a list with 1 where the image has it and -1 where not"
-    root.mkdir(parents=True)
-    parts = {s: (df['split'] == s).to_numpy() for s in SPLITS[1:]} | {'all': np.ones(len(df), bool)}
-    for split, part in parts.items():
-        (root/f'{split}.txt').write_text(''.join(f'{n}\n' for n in names[part]))
-        for label in sorted(df['label'].unique()):
-            sign = np.where(df['label'] == label, '1', '-1')
-            (root/f'{safe_name(label)}_{split}.txt').write_text(''.join(f'{n} {s}\n' for n, s in zip(names[part], sign[part])))
-
-def save_voc(
-    df: pd.DataFrame,             # the item table of one dataset
-    root: str|Path,               # the folder to make; one that is there is replaced when whole
-    skipped: pd.DataFrame = None, # columns `path`, `reason`: what the reader left out, kept beside the set
-    record: dict = None,          # what more to keep in `dataset.json`, such as licence and source
-) -> Path:                        # the folder
-    "Write a dataset in the convention. Raises `DataError` when the table does not hold to it"
-    check_items(df)
-    labels, names = sorted({*df['label'], *(b[0] for boxes in df['boxes'] for b in boxes)}), _unique_stems(df).to_numpy()
-    with whole_dir(root, replace=True) as d:
-        for sub in ('JPEGImages', 'Annotations', 'SegmentationClass'): (d/sub).mkdir()
-        new = df.assign(path=[str(d/'JPEGImages'/f'{n}{Path(p).suffix.lower()}') for n, p in zip(names, df['path'])],
-                        mask=[str(d/'SegmentationClass'/f'{n}.png') if m else '' for n, m in zip(names, df['mask'])])
-        for old, row, name in zip(df.itertuples(), new.itertuples(), names):
-            _link(old.path, row.path)
-            (d/'Annotations'/f'{name}.xml').write_text(_voc_xml(row, Path(row.path).name), encoding='utf-8')
-            if row.mask: _save_mask(old.mask, row.mask, labels.index(row.label) + 1, (row.width, row.height))
-        _save_lists(df, names, d/'ImageSets'/'Main')
-        save_items(new, d/'items.parquet')
-        skipped = pd.DataFrame(columns=['path', 'reason']) if skipped is None else skipped
-        skipped.to_csv(d/'skipped.csv', index=False)
-        facts = dict(schema=1, dataset=df['dataset'].iloc[0], industry=df['industry'].iloc[0], labels=labels, images=len(df),
-                     skipped=len(skipped), counts=df['label'].value_counts().sort_index().to_dict()) | (record or {})
-        (d/'dataset.json').write_text(json.dumps(facts, indent=1, ensure_ascii=False))
-    return Path(root)
-
-def load_voc(
-    root: str|Path, # a folder that `save_voc` made
-) -> pd.DataFrame:  # its item table
-    "Read a dataset in the convention. Raises `DataError` when the folder is none, or lacks an image of its table"
-    root = Path(root)
-    if not (root/'dataset.json').is_file(): raise DataError(f'no dataset in the convention at {root}: it has no dataset.json')
-    df = check_items(load_items(root/'items.parquet'))
-    gone = sorted(set(df['path'].map(os.path.basename)) - set(os.listdir(root/'JPEGImages')))
-    if gone: raise DataError(f'{root}: {len(gone)} image(s) of its table are not there, e.g. {gone[0]}')
-    return df
-
-# %% ../nbs/00_convention.ipynb #c032
 @dataclass(frozen=True)
 class Dataset:
     "How one raw dataset is read, and where it belongs"
@@ -252,10 +165,14 @@ class Dataset:
     folder: str = ''                          # name of the raw folder, where it differs from `name`
     prep: str = 'auto'                        # how it is brought to size: 'auto', 'resize' or 'patch'
     normal: str = ''                          # the label of patches that hold no defect; empty: none are cut
-    family: str = ''                          # sets of one family show the same objects: never source and target of each other
+    derived_from: str = ''                    # the set that this one was cut or converted from: never source and target of each other
+    parts: str = ''                           # regular expression of image paths with one group: the set becomes several, `<name>_<group>`
+    variant_of: str = ''                      # another reading of that set's download: made when named, not by `--all`
     natural: bool = False                     # natural images (a stand-in for ImageNet), no part of SRISC
     license: str = 'none stated'
     source: str = ''                          # where it comes from
+    url: str = ''                             # direct download of an archive, where there is a stable one
+    sha256: str = ''                          # of that archive, 64 hexadecimal digits
 
 DATASETS = {} # name -> Dataset
 

@@ -23,7 +23,7 @@ from .corpus import Corpus
 from .experiment import STUDIES, Store, check_names
 from .page import Section
 from .preprocess import plot_sizes
-from .readers import standardise_all
+from .standardise import standardise_all
 from .report import key_finding, report, result_sections
 from .selection import effective_size
 from .synth_zoo import NATURAL, SYNTH, synth_declarations, synth_natural, synth_zoo

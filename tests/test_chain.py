@@ -8,7 +8,7 @@ CAP = 40
 @pytest.fixture(scope='module')
 def zoo(shared_data, tmp_path_factory):
     "All real sets, standardised"
-    from srisc_tl.readers import standardise_all
+    from srisc_tl.standardise import standardise_all
     out = tmp_path_factory.mktemp('zoo')
     found = standardise_all(shared_data, out, n_jobs=2)
     assert (found['error'] == '').all(), found[found['error'] != ''].to_string()
