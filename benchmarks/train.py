@@ -18,7 +18,8 @@ from fastai.vision.all import ImageDataLoaders, Learner, CrossEntropyLossFlat, R
 from srisc_tl.backbone import get_model
 from srisc_tl.consolidate import load_zoo
 from srisc_tl.convention import Dataset
-from srisc_tl.corpus import build_corpus, packed
+from srisc_tl.build import build_corpus
+from srisc_tl.corpus import packed
 from srisc_tl.pretrain import NoValid, Recipe, Stage
 from srisc_tl.standardise import standardise
 from srisc_tl.synth_zoo import synth_declarations, synth_zoo

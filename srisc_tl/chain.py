@@ -19,7 +19,7 @@ import pandas as pd
 from .backbone import load_checkpoint, save_checkpoint
 from .consolidate import load_zoo
 from .convention import DataError
-from .corpus import Corpus, build_corpus, load_corpus
+from .build import Corpus, build_corpus, load_corpus
 from .experiment import STUDIES, Store, get_trials, run_study
 from .finetune import error_rates, finetune, predict, split_target, take_per_class
 from .pretrain import REGIMES, Recipe, fresh_workers, get_stages, pretrain_all

@@ -19,7 +19,7 @@ import torch
 from .chain import SCALES, Clock, Settings, build_corpora, draw_target, pretrain_regimes, run_trials, study_regimes
 from .consolidate import class_counts, load_zoo, plot_class_counts, plot_samples
 from .convention import DATASETS, DataError, Dataset
-from .corpus import Corpus
+from .build import Corpus
 from .experiment import STUDIES, Store, check_names
 from .page import Section
 from .preprocess import plot_sizes

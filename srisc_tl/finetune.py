@@ -19,7 +19,8 @@ from torch import nn
 
 from .backbone import Checkpoint, get_model, normalize_stats
 from .convention import DataError
-from .corpus import Corpus, get_dls
+from .build import Corpus
+from .corpus import get_dls
 from .pretrain import get_learner
 
 # %% ../nbs/10_finetune.ipynb #c004

@@ -23,7 +23,8 @@ from tqdm.auto import tqdm
 
 from .backbone import Checkpoint, get_model, load_checkpoint, normalize_stats, save_checkpoint
 from .convention import DataError, content_hash
-from .corpus import Corpus, get_dls, item_weights, union
+from .build import Corpus
+from .corpus import get_dls, item_weights, union
 from .imagenet import imagenet_checkpoint
 
 # %% ../nbs/07_pretrain.ipynb #c004

@@ -14,7 +14,8 @@ import torch
 
 from .backbone import Checkpoint, get_model, normalize_stats
 from .convention import DataError
-from .corpus import Corpus, get_dls
+from .build import Corpus
+from .corpus import get_dls
 
 # %% ../nbs/09_selection.ipynb #c004
 def importance_weights(

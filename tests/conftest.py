@@ -41,3 +41,14 @@ def shared_data():
     "Folder of real datasets: SRISC_DATA, or shared/data beside the checkout"
     p = Path(os.environ.get('SRISC_DATA') or ROOT.parent/'shared'/'data')
     return p if p.is_dir() else pytest.skip(f'no real datasets: {p} is not a folder (set SRISC_DATA)')
+
+@pytest.fixture(scope='session')
+def real_zoo(shared_data, tmp_path_factory, worker_id):
+    "All real sets, standardised once for all workers: the zoo's folder, and the table that `srisc_import --all` prints"
+    from filelock import FileLock
+    from srisc_tl.standardise import standardise_all
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == 'master' else base.parent
+    with FileLock(base/'zoo.lock'): found = standardise_all(shared_data, base/'zoo', n_jobs=2)   # the second call finds all of it unchanged
+    assert (found['error'] == '').all(), found[found['error'] != ''].to_string()
+    return base/'zoo', found

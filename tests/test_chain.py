@@ -5,45 +5,26 @@ import pytest
 
 CAP = 40
 
-@pytest.fixture(scope='module')
-def zoo(shared_data, tmp_path_factory):
-    "All real sets, standardised"
-    from srisc_tl.standardise import standardise_all
-    out = tmp_path_factory.mktemp('zoo')
-    found = standardise_all(shared_data, out, n_jobs=2)
-    assert (found['error'] == '').all(), found[found['error'] != ''].to_string()
-    return out, found
-
 def build(zoo, out, **kw):
     from srisc_tl.consolidate import load_zoo
-    from srisc_tl.corpus import build_corpus
-    return build_corpus(load_zoo(zoo[0]), out, cap=CAP, n_jobs=2, **kw)
+    from srisc_tl.build import build_corpus
+    return build_corpus(load_zoo(zoo), out, cap=CAP, n_jobs=2, **kw)
 
 def folder_hash(root):
     "Of all images' names and bytes"
     return hashlib.sha256(b''.join(p.name.encode() + p.read_bytes() for p in sorted(Path(root, 'JPEGImages').iterdir()))).hexdigest()
 
-def test_import_counts_agree(zoo, shared_data):
-    "Every image file of a plain folder set is an item or a listed skip"
-    found = zoo[1].set_index('dataset')
-    assert len(found) >= 12
-    for name, folder in dict(mvtec_bottle='mvtec_bottle_split', optical_film='optical_film_dataset', solder_joint='solder-joint-dataset',
-                             casting='casting_data', electronic_components='Electronic-Components-Classification').items():
-        files = sum(p.suffix.lower() in ('.jpg', '.jpeg', '.png', '.tiff', '.bmp') for p in Path(shared_data, folder).rglob('*'))
-        assert found.loc[name, 'images'] + found.loc[name, 'skipped'] == files, name
-    assert found.loc['fabric_stain', 'skipped'] == 150          # its list names 150 images that are not there
-
-def test_corpus_looked_at_with_pillow_only(zoo, tmp_path):
+def test_corpus_looked_at_with_pillow_only(real_zoo, tmp_path):
     "Each image opens, its sides lie in [224, 256], classes are the sum of the sets' classes, no class above the cap, same build same bytes"
     from PIL import Image
-    targets = ['electronic_components', 'mvtec_bottle', 'optical_film', 'phone_screen']
+    zoo, targets = real_zoo[0], ['electronic_components', 'mvtec_bottle', 'optical_film', 'phone_screen']
     corpus = build(zoo, tmp_path/'a', exclude=targets)
     root = Path(corpus.items['root'].iloc[0])
     for p in (root/'JPEGImages').iterdir():
         with Image.open(p) as im:
             im.load()
             assert 224 <= min(im.size) <= max(im.size) <= 256, p
-    sets = [json.loads(p.read_text()) for p in Path(zoo[0]).glob('*/dataset.json')]
+    sets = [json.loads(p.read_text()) for p in zoo.glob('*/dataset.json')]
     sets = [s for s in sets if s['dataset'] not in targets and not s['natural']]
     assert len(sets) >= 12
     assert corpus.items['cls'].nunique() == sum(len({*s['labels'], *filter(None, [s['normal']])}) for s in sets)
@@ -51,11 +32,11 @@ def test_corpus_looked_at_with_pillow_only(zoo, tmp_path):
     again = build(zoo, tmp_path/'b', exclude=targets)
     assert again.hash == corpus.hash and folder_hash(again.items['root'].iloc[0]) == folder_hash(root)
 
-def test_family_leaves_with_its_target(zoo, tmp_path):
+def test_derived_set_leaves_with_its_target(real_zoo, tmp_path):
     "DeepPCB's crops show DeepPCB's boards: neither may be the other's source"
-    corpus = build(zoo, tmp_path, exclude=['deeppcb'], industry='electronics/pcb')
+    corpus = build(real_zoo[0], tmp_path, exclude=['deeppcb'], industry='electronics/pcb')
     assert set(corpus.items['dataset']) == {'pcb_resistor', 'solder_joint'}
-    assert 'deeppcb_crops' not in corpus.classes and any('family' in k for k in corpus.record['left_out'])
+    assert 'deeppcb_crops' not in corpus.classes and any('derived' in k for k in corpus.record['left_out'])
 
 def test_demo_on_real_sets(shared_data, tmp_path):
     "Three real sets and one target, very small, through to the report"

@@ -9,6 +9,7 @@ WRAPPER = 'import sys\nfrom {mod} import {fn}\nif __name__ == "__main__": sys.ex
 BAD = dict(
     srisc_demo='--data MISSING --out NEW',
     srisc_import='MISSING --name n --industry a/b --zoo NEW',
+    srisc_check='MISSING',
     srisc_build='--zoo MISSING --out NEW',
     srisc_pretrain='--corpus MISSING --regime imagenet,srisc --out NEW',
     srisc_select='--ckpt MISSING --corpus MISSING --target MISSING --selector ngiam --out NEW',
