@@ -64,7 +64,7 @@ class Cache:
         key: str, # hexadecimal digits, and a suffix
         dst: str, # the file to make
     ) -> bool:    # whether it was there
-        src = f'{self.root}/{key[:2]}/{key}'
+        src = f'{self.root}/{key[0]}/{key}'
         there = bool(self.root) and os.path.exists(src) and os.path.getsize(src) > 0     # a machine that lost power may leave an empty one
         if there: _link(src, dst)
         return there
@@ -75,7 +75,7 @@ class Cache:
         data: bytes,
     ):
         "Keep a file, and make it at `dst`; what has its final name is whole"
-        kept = f'{self.root}/{key[:2]}/{key}' if self.root else dst
+        kept = f'{self.root}/{key[0]}/{key}' if self.root else dst
         new = f'{self.root}/new/{uuid.uuid4().hex}' if self.root else f'{dst}.new'
         with open(new, 'wb') as f: f.write(data)
         if self.root: os.makedirs(os.path.dirname(kept), exist_ok=True)
