@@ -5,17 +5,9 @@ runs in a process of its own. Rows are made set by set while the table grows, as
 
 Wanted: ten million rows within 60 s and 6 GB, and at most 12 times the time of one million.
 """
-import argparse, gc, json, os, resource, subprocess, sys, time
-for k in ('OMP_NUM_THREADS', 'VIPS_CONCURRENCY'): os.environ.setdefault(k, '1')
+import argparse, json, os, resource, subprocess, sys, time
 
-ap = argparse.ArgumentParser()
-ap.add_argument('--rows', type=lambda n: int(n.replace('_', '')), nargs='+', default=[1_000_000, 10_000_000])
-ap.add_argument('--sets', type=int, default=100, help='datasets; the rows are spread over them evenly')
-ap.add_argument('--target', type=int, default=500, help='images of the target that the leak guard keeps out of the source')
-ap.add_argument('--one', action='store_true', help='run one size in this process and print its figures as JSON')
-o = ap.parse_args()
-
-def run():
+def run(o):
     "All steps on one size"
     import numpy as np
     import pandas as pd
@@ -56,7 +48,6 @@ def run():
     def timed(name, work, *args, **kwargs):
         t = time.perf_counter()
         out = work(*args, **kwargs)
-        gc.collect()                        # tables that a step is through with may hang in cycles; so few objects set off no collection
         spent[name] = spent.get(name, 0) + time.perf_counter() - t
         return out
 
@@ -96,12 +87,18 @@ def show(results):
     print(f"\nAt {z['rows']:,} rows the leak guard took out {sum(n for k, n in z['left_out'].items() if k):,}: "
           + ', '.join(f'{n:,} {k}' for k, n in z['left_out'].items() if k) + '.')
 
-if o.one:
-    out = run()
-    print(json.dumps(out | dict(peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1e6)))
-else:
-    results = []
-    for n in o.rows:
-        command = [sys.executable, __file__, '--one', '--rows', str(n), '--sets', str(o.sets), '--target', str(o.target)]
-        results.append(json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[-1]))
-    show(results)
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument('--rows', type=lambda n: int(n.replace('_', '')), nargs='+', default=[1_000_000, 10_000_000])
+    ap.add_argument('--sets', type=int, default=100, help='datasets; the rows are spread over them evenly')
+    ap.add_argument('--target', type=int, default=500, help='images of the target that the leak guard keeps out of the source')
+    ap.add_argument('--one', action='store_true', help='run one size in this process and print its figures as JSON')
+    o = ap.parse_args()
+    if o.one: return print(json.dumps(run(o) | dict(peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1e6)))
+    command = [sys.executable, __file__, '--one', '--sets', str(o.sets), '--target', str(o.target), '--rows']
+    show([json.loads(subprocess.run([*command, str(n)], stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[-1]) for n in o.rows])
+
+if __name__ == '__main__':
+    for k in ('OMP_NUM_THREADS', 'VIPS_CONCURRENCY'): os.environ.setdefault(k, '1')
+    del sys.path[0]                          # fastai tries `import tables`, and would find this file
+    main()
