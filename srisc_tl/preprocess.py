@@ -18,7 +18,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from tqdm.auto import tqdm
 
 from .convention import DataError, safe_name
-from .fit import HI, LO, fit_size, resize_pad
+from .fit import HI, LO, fit_size, resize_pad # resize_pad is no part of the below: it is looked for here
 from .make import Cache, make_batch
 from .patches import mixed_defects, normal_windows, patch_crop
 

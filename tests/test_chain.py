@@ -1,7 +1,6 @@
 """The chain from outside: real raw folders in, and a corpus that an independent look confirms; the whole demo on three real sets."""
 import hashlib, json, os
 from pathlib import Path
-import pytest
 
 CAP = 40
 

@@ -175,7 +175,7 @@ def test_normal_windows_touch_no_defect(image, seed, n, size):
 @given(images(most=4, size=900), st.integers(0, 3))
 def test_masks_follow_their_patches(image, seed):
     "In every image that is made, each region of the mask lies in its raw defect, within a pixel, and each box is a raw one or a part of it"
-    (w, h, boxes), m = image, np.zeros((image[1], image[0]), np.uint8)
+    boxes, m = image[2], np.zeros((image[1], image[0]), np.uint8)
     boxes = [[label, *map(float, (int(x0), int(y0), np.ceil(x1), np.ceil(y1)))] for label, x0, y0, x1, y1 in boxes]
     for i, (_, x0, y0, x1, y1) in enumerate(np.array(boxes, object), 1): m[int(y0):int(y1), int(x0):int(x1)] = i     # a later one is on top
     b = np.array([o[1:] for o in boxes])
