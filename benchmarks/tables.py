@@ -57,7 +57,7 @@ def run(o):
             df = timed('making', invent, int(i), each, f'set{i:03d}')
             yield timed(f'{DROP}, set by set', drop_duplicates, df, near=False)[0]
 
-    duplicates._thumbnail = lambda path: (Image.new('F', (9, 9)), (9, 9), False)  # table work only: candidates of the leak guard pass unopened
+    duplicates._thumbnail = lambda path: (Image.new('F', (9, 9)), (9, 9), False)  # candidates of the leak guard pass, unopened
     DROP = 'drop exact duplicates'
     t = time.perf_counter()
     df = consolidate(tables())
@@ -65,8 +65,9 @@ def run(o):
     twin = df.iloc[:5000].assign(dataset='twin', path=df['path'].iloc[:5000] + '2')   # of the first set; it comes last, and goes
     df = pd.concat([df, twin], ignore_index=True)
     df, _ = timed(f'{DROP}, across sets', drop_duplicates, df, near=False)
-    target = df[df['dataset'].isin([f'set{i:03d}' for i in range(2, 7)])].sample(o.target, random_state=0).assign(dataset='target', derived_from='')
-    target['sha256'] = target['sha256'].where(np.arange(o.target) % 2 == 0, target['sha256'].str[::-1])   # half: the same picture, another file
+    target = df[df['dataset'].isin([f'set{i:03d}' for i in range(2, 7)])].sample(o.target, random_state=0)
+    other = target['sha256'].where(np.arange(o.target) % 2 == 0, target['sha256'].str[::-1])           # half: the same picture, another file
+    target = target.assign(dataset='target', derived_from='', sha256=other)
     why = timed('leak guard', find_leaks, df, target)
     df = timed('leak guard', drop_rows, df, why != '')
     cut = timed('cap', under_sample, df, each//100)
@@ -76,13 +77,15 @@ def run(o):
     from srisc_tl.corpus import subset                                              # it brings fastai and torch: 0.6 GB
     view = timed('subset', subset, Corpus(df, 'c', {}), industry='field 0', datasets=[f'set{i:03d}' for i in range(0, o.sets, 2)])
     made = spent.pop('making')
-    return dict(rows=o.rows[0], seconds=spent, total=sum(spent.values()), making=made, left_out=why.value_counts().to_dict(), kept=len(df), view=len(view))
+    return dict(rows=o.rows[0], seconds=spent, total=sum(spent.values()), making=made, left_out=why.value_counts().to_dict(), kept=len(df),
+                view=len(view))
 
 def show(results):
     "A row a step, a column a size"
     steps, a, z = list(results[0]['seconds']), results[0], results[-1]
     print('| seconds | ' + ' | '.join(f"{r['rows']:,} rows" for r in results) + ' | ratio |\n|---|' + '--:|'*(len(results) + 1))
-    for name, f in [*((s, lambda r, s=s: r['seconds'][s]) for s in steps), ('**all steps**', lambda r: r['total']), ('peak memory, GB', lambda r: r['peak'])]:
+    lines = {s: lambda r, s=s: r['seconds'][s] for s in steps} | {'**all steps**': lambda r: r['total'], 'peak memory, GB': lambda r: r['peak']}
+    for name, f in lines.items():
         print(f'| {name} | ' + ' | '.join(f'{f(r):.1f}' for r in results) + f' | {f(z)/max(f(a), 1e-3):.1f} |')
     print(f"\nAt {z['rows']:,} rows the leak guard took out {sum(n for k, n in z['left_out'].items() if k):,}: "
           + ', '.join(f'{n:,} {k}' for k, n in z['left_out'].items() if k) + '.')
@@ -96,7 +99,8 @@ def main():
     o = ap.parse_args()
     if o.one: return print(json.dumps(run(o) | dict(peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1e6)))
     command = [sys.executable, __file__, '--one', '--sets', str(o.sets), '--target', str(o.target), '--rows']
-    show([json.loads(subprocess.run([*command, str(n)], stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[-1]) for n in o.rows])
+    said = [subprocess.run([*command, str(n)], stdout=subprocess.PIPE, check=True, text=True).stdout for n in o.rows]
+    show([json.loads(text.splitlines()[-1]) for text in said])
 
 if __name__ == '__main__':
     for k in ('OMP_NUM_THREADS', 'VIPS_CONCURRENCY'): os.environ.setdefault(k, '1')

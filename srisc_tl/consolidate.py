@@ -34,7 +34,8 @@ def load_zoo(
     if unknown: raise DataError(f'no dataset {unknown} below {zoo}; there are {here}')
     def load(name):
         facts = json.loads((Path(zoo)/name/'dataset.json').read_text(encoding='utf-8'))
-        return load_voc(Path(zoo)/name).assign(**{k: facts.get(k, d) for k, d in dict(derived_from='', prep='auto', normal='', natural=False).items()})
+        more = dict(derived_from='', prep='auto', normal='', natural=False)
+        return load_voc(Path(zoo)/name).assign(**{k: facts.get(k, empty) for k, empty in more.items()})
     return {name: load(name) for name in (datasets or here)}
 
 # %% ../nbs/03_consolidate.ipynb #c007

@@ -145,8 +145,8 @@ def save_items(
     path: str|Path,   # the Parquet file; paths of images and masks below its folder are written relative to it
 ) -> Path:            # the file
     "Write an item table under a temporary name, then rename it"
-    path = Path(path)
-    rel = lambda p: os.path.relpath(p, path.parent) if p and Path(p).is_relative_to(path.parent) else p
+    path = Path(os.path.abspath(path))
+    rel = lambda p: os.path.relpath(p, path.parent) if p and Path(os.path.abspath(p)).is_relative_to(path.parent) else p
     out = df.assign(path=df['path'].map(rel), mask=df['mask'].map(rel), boxes=df['boxes'].map(json.dumps))
     tmp = path.with_name(f'.{path.name}.{uuid.uuid4().hex[:8]}.tmp')
     out.to_parquet(tmp, index=False)

@@ -1,4 +1,4 @@
-"""The same file, and the same picture in another file: found inside a set and across sets, listed, and kept from standing twice or from leaking.
+"""The same file, and the same picture in another file: found inside a set and across sets, kept from standing twice and from leaking.
 
 Docs: https://srisc-tl.github.io/srisc_tl/duplicates.html.md"""
 
@@ -30,7 +30,7 @@ FLOOR = 8            # grey levels²: what rounding, colour conversion and inter
 WHOLE = .06          # error variance of the whole picture, as a share of its variance + noise, at most
 LIMIT = .13          # the same of each patch of 3 pixels, with the variance of the 9 pixels around it, at most
 SMALL, STRICT = 48, 1.5 # pixels of a side below which two objects of one kind can look alike; there the difference counts so many times
-REACH = (8, np.inf), (12, 32), (20, 12) # bits by which fingerprints may differ, and below how many pixels of a side: small ones lack frequencies
+REACH = (8, np.inf), (12, 32), (20, 12) # bits by which fingerprints may differ, below so many pixels of a side: small ones lack frequencies
 
 def _thumbnail(path):
     "A picture in grey levels, at most `SIDE` pixels a side; its size; whether it had more than 8 bits: then its range is 0...255"
@@ -80,7 +80,8 @@ def _differences(pairs):
 
 def _close(df, of, most, side):
     "Rows of `df` and of `of` (or of `df`, each pair once) whose fingerprints are close, of images with a side below a limit: row, of, turn"
-    rows = [np.flatnonzero((d['phash'] != '').to_numpy() & (np.minimum(d['width'], d['height']) < side).to_numpy()) for d in (df, of) if d is not None]
+    usable = lambda d: (d['phash'] != '') & (np.minimum(d['width'], d['height']) < side)
+    rows = [np.flatnonzero(usable(d)) for d in (df, of) if d is not None]
     pairs = close_hashes(*(hash_numbers(d['phash'].take(r)) for d, r in zip((df, of), rows)), most=most)
     return np.stack([rows[0][pairs[:, 0]], rows[-1][pairs[:, 1]], pairs[:, 2]], 1)
 
@@ -90,8 +91,9 @@ def _same_picture(df, of=None, n_jobs=1):
     pairs, of = pd.DataFrame(pairs, columns=['row', 'of', 'turn']), df if of is None else of
     pairs = pairs[df['sha256'].take(pairs['row']).to_numpy() != of['sha256'].take(pairs['of']).to_numpy()]
     todo = list(zip(df['path'].take(pairs['row']), of['path'].take(pairs['of']), pairs['turn']))
-    jobs = (delayed(_differences)(todo[i:i+200]) for i in range(0, len(todo), 200))
-    seen = tqdm(Parallel(n_jobs, return_as='generator')(jobs), 'compare pictures', -(-len(todo)//200), unit='batch', leave=False, disable=None)
+    parts = [todo[i:i+200] for i in range(0, len(todo), 200)]
+    seen = Parallel(n_jobs, return_as='generator')(delayed(_differences)(part) for part in parts)
+    seen = tqdm(seen, 'compare pictures', len(parts), unit='batch', leave=False, disable=None)
     pairs['difference'] = [d for part in seen for d in part]
     pairs = pairs[pairs['difference'] <= LIMIT].sort_values('difference').drop_duplicates(['row', 'of'])
     return pairs.sort_values(['row', 'of'], ignore_index=True)
@@ -99,7 +101,7 @@ def _same_picture(df, of=None, n_jobs=1):
 def near_duplicates(
     df: pd.DataFrame, # an item table, its images readable where `phash` is set
     n_jobs: int = 1,  # worker processes that compare pictures
-) -> pd.DataFrame:    # one row a pair: positions `row` and `of` (the earlier one), path, dataset and label of both, `how`, `difference`, `conflict`
+) -> pd.DataFrame:    # one row a pair: positions `row` and `of` (the earlier one); path, dataset, label of both; how, difference, conflict
     "Items that show what an earlier one shows: the same file, or the same picture re-encoded, resized, turned or flipped"
     files = _same_file(df).assign(how='same file', difference=0.)
     again = files['row'][df['dataset'].take(files['row']).to_numpy() == df['dataset'].take(files['of']).to_numpy()]
@@ -113,7 +115,8 @@ def near_duplicates(
     return pairs[['row', 'of', *both, 'how', 'difference']].assign(conflict=conflict)
 
 # %% ../nbs/03a_duplicates.ipynb #c011
-LEFT_OUT = ['', 'the same file stands there already', 'the same picture stands there already', 'the same picture stands under another label too']
+LEFT_OUT = ['', 'the same file stands there already', 'the same picture stands there already',
+            'the same picture stands under another label too']
 
 def drop_duplicates(
     df: pd.DataFrame,  # an item table
@@ -136,7 +139,8 @@ def drop_duplicates(
     return drop_rows(df, gone), pd.DataFrame(dict(path=df['path'][gone].to_numpy(), reason=[LEFT_OUT[c] for c in code[gone]]), dtype='str')
 
 # %% ../nbs/03a_duplicates.ipynb #c014
-LEAKS = ['', 'the same picture as a target image', 'the same file as a target image', 'shows the same objects as the target (derived)', 'is the target']
+LEAKS = ['', 'the same picture as a target image', 'the same file as a target image', 'shows the same objects as the target (derived)',
+         'is the target']
 
 def _declared(name):
     "The declaration that a set is a part of, or ''"
@@ -149,7 +153,7 @@ def _kin(source, target):
         if 'derived_from' in t: edges |= set(t[['dataset', 'derived_from']].drop_duplicates().itertuples(index=False, name=None))
     parts = {n: whole for n in names if (whole := _declared(n))}
     edges |= {(n, DATASETS[whole].derived_from) for n, whole in parts.items()}
-    edges |= {(n, whole) for n, whole in parts.items() if whole in {of for _, of in edges}}               # something comes from all its parts
+    edges |= {(n, whole) for n, whole in parts.items() if whole in {of for _, of in edges}}     # something comes from all its parts
     own = set(target['dataset'].unique())
     kin, more = set(), own
     while more - kin:

@@ -19,7 +19,7 @@ from PIL import Image
 
 # %% ../nbs/00c_fingerprint.ipynb #c004
 _ABOVE = [(u, v) for v in range(11) for u in range(v) if u + v <= 10]       # 30 frequencies above the diagonal
-FREQUENCIES = np.array(_ABOVE + [(i, i) for i in range(1, 5)] + [(v, u) for u, v in _ABOVE]) # [64, 2]: cycles down, cycles across; bit 0 first
+FREQUENCIES = np.array(_ABOVE + [(i, i) for i in range(1, 5)] + [(v, u) for u, v in _ABOVE]) # half cycles down, across; bit 0 first
 N_PIXELS = 64  # side of the square on which they are computed
 MIN_SIDE = 4   # pixels; a smaller image has no 64 frequencies to speak of
 MIN_STD = .5   # grey levels; a flatter image shows nothing but noise
@@ -59,10 +59,10 @@ def bit_distance(
     return np.bitwise_count(a ^ b)
 
 # %% ../nbs/00c_fingerprint.ipynb #c010
-_ODD = [sum(1 << i for i, odd in enumerate(FREQUENCIES[:, k] % 2) if odd) for k in (0, 1)] # bits that change sign: upside down, left to right
+_ODD = [sum(1 << i for i, odd in enumerate(FREQUENCIES[:, k] % 2) if odd) for k in (0, 1)] # bits that change: upside down, left to right
 _SIGNS = np.array([0, _ODD[1], _ODD[0], _ODD[0] ^ _ODD[1]], np.uint64)
 _LOW, _SWAP = np.uint64((1 << 30) - 1), np.uint64(34)
-TURNS = (None, *(Image.Transpose(i) for i in (0, 1, 3, 5, 4, 2, 6))) # the 8 positions as Pillow's transpositions, in the order of `turn_hashes`
+TURNS = (None, *(Image.Transpose(i) for i in (0, 1, 3, 5, 4, 2, 6))) # the 8 positions, as Pillow names them, in the order of `turn_hashes`
 
 def turn_hashes(
     h: np.ndarray, # fingerprints as numbers, uint64 [N]
