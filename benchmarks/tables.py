@@ -66,7 +66,7 @@ def run(o):
     df = pd.concat([df, twin], ignore_index=True)
     df, _ = timed(f'{DROP}, across sets', drop_duplicates, df, near=False)
     target = df[df['dataset'].isin([f'set{i:03d}' for i in range(2, 7)])].sample(o.target, random_state=0)
-    other = target['sha256'].where(np.arange(o.target) % 2 == 0, target['sha256'].str[::-1])           # half: the same picture, another file
+    other = target['sha256'].where(np.arange(o.target) % 2 == 0, target['sha256'].str[::-1]) # half: the same picture, another file
     target = target.assign(dataset='target', derived_from='', sha256=other)
     why = timed('leak guard', find_leaks, df, target)
     df = timed('leak guard', drop_rows, df, why != '')
@@ -84,7 +84,8 @@ def show(results):
     "A row a step, a column a size"
     steps, a, z = list(results[0]['seconds']), results[0], results[-1]
     print('| seconds | ' + ' | '.join(f"{r['rows']:,} rows" for r in results) + ' | ratio |\n|---|' + '--:|'*(len(results) + 1))
-    lines = {s: lambda r, s=s: r['seconds'][s] for s in steps} | {'**all steps**': lambda r: r['total'], 'peak memory, GB': lambda r: r['peak']}
+    lines = {s: lambda r, s=s: r['seconds'][s] for s in steps}
+    lines |= {'**all steps**': lambda r: r['total'], 'peak memory, GB': lambda r: r['peak']}
     for name, f in lines.items():
         print(f'| {name} | ' + ' | '.join(f'{f(r):.1f}' for r in results) + f' | {f(z)/max(f(a), 1e-3):.1f} |')
     print(f"\nAt {z['rows']:,} rows the leak guard took out {sum(n for k, n in z['left_out'].items() if k):,}: "

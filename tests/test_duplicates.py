@@ -11,7 +11,7 @@ BILINEAR, BICUBIC, LANCZOS = (Image.Resampling[n] for n in ('BILINEAR', 'BICUBIC
 EACH = 30                                             # planted copies of each set
 HOW = ['png', 'q85', 'q70', 'resize', 'turn', 'mode', 'turn q85', 'turn resize', 'resize q85', 'resize q70', 'turn resize q85 mode']
 TWICE = {'solder_joint': ('solder-joint-dataset', '.png', '.tiff'), 'bridge_crack': ('Bridge_Crack_Image', '.jpeg'),
-         'gc10': ('Metal-Defects', '.jpeg'), 'ac_piston': ('AC-Piston-Checks', '.jpeg')}   # equal files inside a set, as the data's README says
+         'gc10': ('Metal-Defects', '.jpeg'), 'ac_piston': ('AC-Piston-Checks', '.jpeg')}   # as the data's README says
 
 @pytest.fixture(scope='module')
 def zoo(real_zoo):
