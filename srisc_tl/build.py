@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .consolidate import class_counts, consolidate
-from .convention import DataError, content_hash, load_items, save_items, table_hash, whole_dir
+from .consolidate import class_counts, consolidate, drop_rows
+from .convention import DataError, content_hash, file_sha256, load_items, save_items, table_hash, whole_dir
 from .duplicates import drop_duplicates, find_leaks
+from .make import ENGINE
 from .preprocess import plan, preprocess, under_sample, windows
 
 # %% ../nbs/04b_build.ipynb #c004
@@ -65,7 +66,13 @@ def _clean(df, targets, n_jobs):
     df, double = drop_duplicates(df, n_jobs=n_jobs)
     why = pd.Series('', index=df.index)
     for t in targets: why = why.where(why != '', find_leaks(df, t, n_jobs))
-    return df[why == ''].reset_index(drop=True), pd.concat([double, pd.DataFrame(dict(path=df['path'], reason=why))[why != '']], ignore_index=True)
+    return drop_rows(df, why != ''), pd.concat([double, pd.DataFrame(dict(path=df['path'], reason=why))[why != '']], ignore_index=True)
+
+def _inputs(kept):
+    "A hash of all that is made, but for where it stands: images, windows, labels, boxes, and what masks hold"
+    marks = {m: file_sha256(m) for m in kept['mask'].unique() if m}
+    seen = kept.assign(mask=[marks.get(m, '') for m in kept['mask']], boxes=[json.dumps(b) for b in kept['boxes']])
+    return table_hash(seen, ['cls', 'industry', 'split', 'group', 'sha256', 'window', 'op', 'boxes', 'mask'])
 
 def build_corpus(
     zoo: dict,                # name → item table, from `load_zoo`
@@ -87,8 +94,9 @@ def build_corpus(
     table = plan(df, override)
     todo = windows(df, table, seed=seed)
     kept = under_sample(todo, cap, seed)
-    recipe = dict(schema=2, name=name, datasets=sorted(tables), industry=industry, exclude=sorted(exclude), cap=cap, seed=seed)
-    path = Path(out)/f"{name}-{content_hash([recipe, table_hash(kept, ['cls', 'sha256', 'window'])])}"
+    recipe = dict(schema=2, name=name, datasets=sorted(tables), industry=industry, exclude=sorted(exclude), cap=cap, seed=seed,
+                  **{op: sorted(d for d, o in (override or {}).items() if o == op) for op in ('patch', 'resize')})
+    path = Path(out)/f'{name}-{content_hash([recipe, ENGINE, _inputs(kept)])}'
     if not path.is_dir(): _write(path, recipe, kept, n_jobs, before=df, table=table, planned=todo, left_out=left_out)
     return load_corpus(path)
 

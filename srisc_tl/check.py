@@ -9,7 +9,7 @@ __all__ = ['SPARSE', 'TABLE_CHECKS', 'FILE_CHECKS', 'LAST', 'LOOKS', 'DEEP_CHECK
            'check_report']
 
 # %% ../nbs/00b_check.ipynb #c002
-import hashlib, json, os, re, unicodedata
+import json, os, re, unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from joblib import Parallel, delayed
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
-from .convention import ITEM_DEFAULTS, ITEM_RULES, DataError, load_items
+from .convention import ITEM_DEFAULTS, ITEM_RULES, DataError, file_sha256, load_items
 from .voc import VOC_SPLITS
 
 # %% ../nbs/00b_check.ipynb #c004
@@ -160,7 +160,7 @@ def _xml_boxes(path):
 LAST = range(254) # numbers of masks, where nothing says how many labels there are
 LOOKS = { # what is looked at → a function of the file
     'size': lambda path: _pixels(path).shape[1::-1],
-    'sha': lambda path: hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+    'sha': file_sha256,
     'marks': lambda path: (m.shape[1::-1], int(m.max()) if m.ndim == 2 else 255) if (m := _pixels(path)).size else (),
     'notes': _xml_boxes,
 }

@@ -179,7 +179,7 @@ def picture_section(
     return Section('Pictures of every class', text, parts=parts)
 
 # %% ../nbs/13d_corpus_page.ipynb #c025
-FLAGS = 'name datasets industry exclude cap seed'.split() # of `srisc_build`, where the recipe has them
+FLAGS = 'name datasets industry exclude cap patch resize seed'.split() # of `srisc_build`, where the recipe has them
 
 def recipe_section(
     corpus: Corpus,

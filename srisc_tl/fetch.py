@@ -6,10 +6,10 @@ Docs: https://srisc-tl.github.io/srisc_tl/fetch.html.md"""
 
 # %% auto #0
 __all__ = ['ARCHIVE_SUFFIXES', 'MAX_BYTES', 'MAX_FILES', 'MAX_RATIO', 'DAMAGED', 'BROKEN', 'LEFT_OUT', 'RETRY_CODES',
-           'archive_stem', 'open_raw', 'left_out', 'file_sha256', 'download']
+           'archive_stem', 'open_raw', 'left_out', 'download']
 
 # %% ../nbs/02b_fetch.ipynb #c002
-import fcntl, hashlib, http.client, io, json, lzma, os, re, shutil, stat, tarfile, tempfile, time, zipfile, zlib
+import fcntl, http.client, json, lzma, os, re, shutil, stat, tarfile, tempfile, time, zipfile, zlib
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from urllib.request import (HTTPDefaultErrorHandler, HTTPErrorProcessor, HTTPHan
 
 from tqdm.auto import tqdm
 
-from .convention import DataError, content_hash, safe_name, whole_dir
+from .convention import DataError, content_hash, file_sha256, safe_name, whole_dir
 
 # %% ../nbs/02b_fetch.ipynb #c004
 ARCHIVE_SUFFIXES = ('.tar.bz2', '.tar.gz', '.tar.xz', '.tar', '.tbz2', '.tgz', '.txz', '.zip')
@@ -150,16 +150,6 @@ def left_out(
     return json.loads(file.read_text()) if file.is_file() else []
 
 # %% ../nbs/02b_fetch.ipynb #c018
-def file_sha256(
-    file: str|Path|io.IOBase, # a file of any size, or one that is open for reading; read from its start
-) -> str:                     # 64 hexadecimal digits
-    "The checksum of a file's bytes"
-    h = hashlib.sha256()
-    with nullcontext(file) if isinstance(file, io.IOBase) else open(file, 'rb') as f:
-        f.seek(0)
-        while block := f.read(1 << 20): h.update(block)
-    return h.hexdigest()
-
 def _opener():
     "Opens http and https, also through redirects and proxies, and nothing else: no file:, no ftp:"
     opener = OpenerDirector()

@@ -8,7 +8,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/make.html.md"""
 __all__ = ['RULES', 'ENGINE', 'read_source', 'Cache', 'make_images', 'make_batch']
 
 # %% ../nbs/03d_make.ipynb #c002
-import hashlib, io, os, shutil, time, uuid
+import hashlib, io, os, time, uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import PIL
 import pyvips
 from PIL import Image
 
-from .convention import DataError, content_hash
+from .convention import DataError, content_hash, link_file
 from .fit import fit_size
 from .patches import fit_windows
 
@@ -42,12 +42,6 @@ def read_source(
     return source, now
 
 # %% ../nbs/03d_make.ipynb #c007
-def _link(src, dst):
-    "Hard-link a file in the place of what is there, or copy it where the file system does not link"
-    with suppress(FileNotFoundError): os.remove(dst)        # never write into it: it may be another corpus' file as well
-    try: os.link(src, dst)
-    except OSError: shutil.copyfile(src, dst)
-
 class Cache:
     "Files under the hash of what they were made from; without a folder it holds nothing, and files are written to their place"
     def __init__(self,
@@ -66,7 +60,7 @@ class Cache:
     ) -> bool:    # whether it was there
         src = f'{self.root}/{key[0]}/{key}'
         there = bool(self.root) and os.path.exists(src) and os.path.getsize(src) > 0     # a machine that lost power may leave an empty one
-        if there: _link(src, dst)
+        if there: link_file(src, dst)
         return there
 
     def put(self,
@@ -80,7 +74,7 @@ class Cache:
         with open(new, 'wb') as f: f.write(data)
         if self.root: os.makedirs(os.path.dirname(kept), exist_ok=True)
         os.replace(new, kept)
-        if self.root: _link(kept, dst)
+        if self.root: link_file(kept, dst)
 
 # %% ../nbs/03d_make.ipynb #c010
 RULES = 1 # raised whenever what the rooms fit and patches make of a file changes

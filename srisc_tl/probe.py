@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from .fetch import file_sha256
+from .convention import file_sha256
 from .fingerprint import phash
 from .masks import draw_mask, mask_boxes
 

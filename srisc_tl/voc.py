@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from PIL import Image, ImageMode, ImageOps
 from tqdm.auto import tqdm
 
-from .convention import DataError, check_items, content_hash, load_items, safe_name, save_items, whole_dir
+from .convention import DataError, check_items, content_hash, link_file, load_items, safe_name, save_items, whole_dir
 from .masks import draw_mask, mask_boxes
 
 # %% ../nbs/00a_voc.ipynb #c004
@@ -51,11 +51,6 @@ def _voc_xml(row, file):
     return (f'<annotation>\n{tags(folder="JPEGImages", filename=file)}<source>{tags(database=row.dataset)}</source>\n'
             f'<size>{tags(width=row.width, height=row.height, depth=depth)}</size>{tags(segmented=int(bool(row.mask)))}\n'
             f'{"".join(objects)}</annotation>\n')
-
-def _link(src, dst):
-    "Hard-link a file, or copy it where the file system does not link"
-    try: os.link(os.path.realpath(src), dst)
-    except OSError: shutil.copyfile(src, dst)
 
 def _save_lists(df, names, list_names, root):
     "VOC's lists, as above; a label that no image of a split could show has none for it"
@@ -148,7 +143,7 @@ def save_voc(
         new = _new_rows(df, names, sources, d)
         new['boxes'] = _save_masks(df, new, sources, {label: i for i, label in enumerate(labels, 1)}, n_jobs)
         for old, row, name in zip(df['path'], new.itertuples(), names):
-            _link(old, row.path)
+            link_file(old, row.path)
             (d/'Annotations'/f'{name}.xml').write_text(_voc_xml(row, Path(row.path).name), encoding='utf-8')
         _save_lists(new, names, dict(zip(labels, lists)), d/'ImageSets')
         save_items(new, d/'items.parquet')
@@ -174,7 +169,7 @@ def load_voc(
 def _link_upright(src, dst):
     "Link a picture; one that EXIF turns is stored turned, without loss"
     with Image.open(src) as im:
-        if im.getexif().get(0x0112, 1) == 1: return _link(src, dst)
+        if im.getexif().get(0x0112, 1) == 1: return link_file(src, dst)
         up = ImageOps.exif_transpose(im)
         (up if up.mode in ('L', 'RGB') else up.convert('RGB')).save(dst, 'PNG')
 
@@ -195,5 +190,5 @@ def voc_devkit(
             name = Path(row.path).stem
             _link_upright(row.path, voc/'JPEGImages'/f'{name}.jpg')
             (voc/'Annotations'/f'{name}.xml').write_text(_voc_xml(row, f'{name}.jpg'), encoding='utf-8')
-            if row.mask: _link(row.mask, voc/'SegmentationClass'/f'{name}.png')
+            if row.mask: link_file(row.mask, voc/'SegmentationClass'/f'{name}.png')
     return out
