@@ -31,6 +31,10 @@ def pytest_terminal_summary(terminalreporter):
     for k, v in props: n[k] += v
     if n: terminalreporter.write_line('notebook cells: ' + ', '.join(f'{v} {k}' for k, v in sorted(n.items())))
 
+def pytest_sessionfinish():
+    "joblib's idle workers go: a process that waits for them at its end is killed by xdist, and what it has covered is lost"
+    if loky := sys.modules.get('joblib.externals.loky'): loky.get_reusable_executor().shutdown(wait=True)
+
 @pytest.fixture(autouse=True)
 def one_thread():
     "Where torch is already there, it keeps to one thread"
