@@ -16,6 +16,6 @@ setup(
     include_package_data=True, package_data={'srisc_tl': ['*.toml']},
     classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Science/Research', 'Intended Audience :: Manufacturing',
                  'Programming Language :: Python :: 3', 'Topic :: Scientific/Engineering :: Image Recognition'],
-    install_requires=lines('requirements'), extras_require={'dev': lines('dev_requirements')},
+    install_requires=lines('requirements'), extras_require={k.removesuffix('_requirements'): lines(k) for k in cfg if k.endswith('_requirements')},
     entry_points={'console_scripts': lines('console_scripts'), 'nbdev': ['srisc_tl=srisc_tl._modidx:d']},
 )

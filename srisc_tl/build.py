@@ -20,6 +20,7 @@ from .consolidate import class_counts, consolidate, drop_rows
 from .convention import DataError, content_hash, file_sha256, load_items, save_items, table_hash, whole_dir
 from .duplicates import drop_duplicates, find_leaks
 from .make import ENGINE
+from .pixels import packed
 from .preprocess import plan, preprocess, under_sample, windows
 
 # %% ../nbs/04b_build.ipynb #c004
@@ -53,13 +54,15 @@ def load_corpus(
     return Corpus(items.assign(root=str(path), row=np.arange(len(items))), record['name'], record)
 
 # %% ../nbs/04b_build.ipynb #c006
-def _select(zoo, datasets, industry, exclude):
+def _select(zoo, name, datasets, industry, exclude):
     "The item tables that a recipe names, natural images only where they are named"
-    def wanted(name, df):
-        if datasets is not None: return name in datasets
+    def wanted(n, df):
+        if datasets is not None: return n in datasets
         here = df['industry'].iloc[0]
-        return not df['natural'].iloc[0] and name not in exclude and (here == industry or here.startswith(f'{industry}/') or not industry)
-    return {name: df for name, df in zoo.items() if wanted(name, df)}
+        return not df['natural'].iloc[0] and n not in exclude and (here == industry or here.startswith(f'{industry}/') or not industry)
+    tables = {n: df for n, df in zoo.items() if wanted(n, df)}
+    if not tables: raise DataError(f'no dataset for corpus {name!r}: datasets={datasets}, industry={industry!r}, exclude={list(exclude)}, zoo={list(zoo)}')
+    return tables
 
 def _clean(df, targets, n_jobs):
     "The source rows that are no duplicates and show no target; the others as `path`, `reason`"
@@ -85,19 +88,19 @@ def build_corpus(
     seed: int = 0,            # of the cap's choice, and of the places of patches
     n_jobs: int = 1,          # worker processes
     override: dict = None,    # dataset → 'resize' or 'patch', against the plan
+    pack: tuple = (96,),      # sizes in pixels at which training will read them: decoded here, not at first use; the corpus stays the same
 ) -> Corpus:
     "Consolidate, clean, plan, cap and preprocess; goes on where a killed build stopped. Raises `DataError` when nothing is left"
-    tables = _select(zoo, datasets, industry, exclude)
-    if not tables: raise DataError(f'no dataset for corpus {name!r}: datasets={datasets}, industry={industry!r}, exclude={list(exclude)}, zoo={list(zoo)}')
+    tables = _select(zoo, name, datasets, industry, exclude)
     df, left_out = _clean(consolidate(tables), [zoo[t] for t in exclude], n_jobs)
     if not len(df): raise DataError(f'corpus {name!r} is empty: all of its images were left out as leaks or duplicates')
-    table = plan(df, override)
-    todo = windows(df, table, seed=seed)
+    todo = windows(df, table := plan(df, override), seed=seed)
     kept = under_sample(todo, cap, seed)
     recipe = dict(schema=2, name=name, datasets=sorted(tables), industry=industry, exclude=sorted(exclude), cap=cap, seed=seed,
                   **{op: sorted(d for d, o in (override or {}).items() if o == op) for op in ('patch', 'resize')})
     path = Path(out)/f'{name}-{content_hash([recipe, ENGINE, _inputs(kept)])}'
     if not path.is_dir(): _write(path, recipe, kept, n_jobs, before=df, table=table, planned=todo, left_out=left_out)
+    for size in pack: packed(path, size, n_jobs=n_jobs)
     return load_corpus(path)
 
 def _in_zoo(path):

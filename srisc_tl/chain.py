@@ -20,10 +20,13 @@ from .backbone import load_checkpoint, save_checkpoint
 from .consolidate import load_zoo
 from .convention import DataError
 from .build import Corpus, build_corpus, load_corpus
-from .experiment import STUDIES, Store, get_trials, run_study
+from .experiment import ARMS, STUDIES, Store, get_trials, run_study
 from .finetune import error_rates, finetune, predict, split_target, take_per_class
-from .pretrain import REGIMES, Recipe, fresh_workers, get_stages, pretrain_all
-from .selection import SELECTORS
+from .planning import fresh_workers, pretrain_all
+from .pretrain import Stage
+from .regimes import get_stages
+from .selection import mean_weights, select
+from .training import Recipe
 
 # %% ../nbs/13b_chain.ipynb #c004
 @dataclass(frozen=True)
@@ -93,17 +96,17 @@ def pretrain_regimes(
     targets: dict, # from `build_corpora`
     s: Settings,
     out: str|Path, # folder of checkpoints
-    regimes: list = tuple(REGIMES),
+    regimes: list = tuple(ARMS),
 ) -> tuple:        # (regime, target) → Checkpoint or None; importance weights by target
-    "All regimes once, and the adaptive one for each target: its weights come from the sequential model's view of the target's training images"
+    "All arms' regimes once, and the adaptive one for each target: its weights come from the sequential model's view of the target's training images"
     names = [r for r in regimes if r != 'adaptive' and (r != 'joint' or 'imagenet' in sources)]
     args = dict(arch=s.arch, out=out, recipe=s.recipe, seed=s.seed, n_jobs=s.n_jobs)
     need = dict.fromkeys([*names, *(['sequential'] if 'adaptive' in regimes else [])])
     ckpts = pretrain_all({r: get_stages(r, sources) for r in need}, **args)
     own = targets if 'adaptive' in regimes else {}
-    select = lambda c: SELECTORS[s.selector](sources['srisc'], draw_target(c, s.per_class, s.seeds[0], s.seed)[0], ckpts['sequential'], s.seed)
-    weights = {t: select(c) for t, c in own.items()}
-    adapted = pretrain_all({t: get_stages('adaptive', sources, w) for t, w in weights.items()}, **args)
+    srisc, few = sources['srisc'], {t: draw_target(c, s.per_class, s.seeds[0], s.seed)[0] for t, c in own.items()}
+    weights = {t: select(s.selector, srisc, c, ckpts['sequential'], s.seed) for t, c in few.items()}
+    adapted = pretrain_all({t: (*get_stages('imagenet', sources), Stage(srisc, w)) for t, w in weights.items()}, **args)
     return {(r, t): ckpts[r] for r in names for t in targets} | {('adaptive', t): c for t, c in adapted.items()}, weights
 
 # %% ../nbs/13b_chain.ipynb #c011
@@ -128,7 +131,7 @@ def study_regimes(
     natural: bool,   # whether there are natural images, which the joint regime needs
 ) -> list:
     "The regimes of a study that can be run here"
-    return [r for r in STUDIES[study].keywords.get('regimes', REGIMES) if natural or r != 'joint']
+    return [r for r in STUDIES[study].keywords.get('regimes', ARMS) if natural or r != 'joint']
 
 def run_trials(
     study: str,        # a key of `STUDIES`
@@ -164,9 +167,10 @@ def select_to(
     out: str|Path,    # CSV file
     seed: int = 0,
 ) -> pd.DataFrame:    # `cls`, `weight`, largest first
-    "Class weights of a source for a target, written as CSV. Raises `DataError` for an unknown selector"
-    if selector not in SELECTORS: raise DataError(f'unknown selector {selector!r}; known: {list(SELECTORS)}')
-    w = SELECTORS[selector](load_corpus(source), split_target(target)['train'], load_checkpoint(ckpt), seed)
+    "Class weights of a source for a target, written as CSV; weights of images as the mean of each class. Raises `DataError` for an unknown selector"
+    corpus = load_corpus(source)
+    w = select(selector, corpus, split_target(target)['train'], load_checkpoint(ckpt), seed)
+    if not isinstance(w, pd.Series): w = mean_weights(w, corpus)
     df = w.rename('weight').rename_axis('cls').sort_values(ascending=False).reset_index()
     df.to_csv(tmp := Path(f'{out}.{os.getpid()}.tmp'), index=False)
     os.replace(tmp, out)

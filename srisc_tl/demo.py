@@ -25,7 +25,7 @@ from .page import Section
 from .preprocess import plot_sizes
 from .standardise import standardise_all
 from .report import key_finding, report, result_sections
-from .selection import effective_size
+from .selection import compare_weights
 from .synth_zoo import NATURAL, SYNTH, synth_declarations, synth_natural, synth_zoo
 
 # %% ../nbs/13c_demo.ipynb #c004
@@ -71,15 +71,14 @@ def source_section(
 
 def pretraining_section(
     checkpoints: dict, # (regime, target) → Checkpoint
-    weights: dict,     # target → weights by class
+    weights: dict,     # target → weights by class, or by image
     source: Corpus,
 ) -> Section:
     "How each checkpoint came to be, and what the adaptive selection chose"
     rows = {c.hash: dict(regime=r if r != 'adaptive' else f'adaptive for {t}', stages=' → '.join(o['name'] for o in c.record['stages']),
                          images=c.record['stages'][-1].get('images', ''), classes=len(c.classes or []), **c.record['metrics'])
             for (r, t), c in checkpoints.items() if c}
-    chosen = pd.DataFrame([dict(target=t, effective_images=round(effective_size(w, source)), of=len(source),
-                                most=', '.join(f'{c} ({v:.1f})' for c, v in w.nlargest(5).items())) for t, w in weights.items()])
+    chosen = compare_weights(weights, source).rename_axis('target').reset_index()
     text = ['Each stage starts where the one before ended; all stages have the same budget of epochs. A checkpoint is shared by the seeds, so the '
             'intervals hold the variation of drawn training images, heads and batches, not that of pretraining.',
             "The adaptive weights (Ngiam et al. 2018) come from the sequential model's view of the first seed's training images, without their labels."]

@@ -20,8 +20,8 @@ from torch import nn
 from .backbone import Checkpoint, get_model, normalize_stats
 from .convention import DataError
 from .build import Corpus
-from .corpus import get_dls
-from .pretrain import get_learner
+from .loading import get_dls
+from .training import get_learner
 
 # %% ../nbs/10_finetune.ipynb #c004
 PARTS = dict(train=.5, valid=.15, test=.35) # share of each class
