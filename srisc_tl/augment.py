@@ -67,12 +67,15 @@ def augment(): # the same for all arms of a comparison
 
 # %% ../nbs/03g_augment.ipynb #c008
 class RowNormalize(Normalize):
-    "fastai's `IntToFloatTensor`, where still to be done, and `Normalize`; by rows of pixels where channels come last: ten times as fast on a CPU"
+    "fastai's `IntToFloatTensor`, where still to be done, and `Normalize`; on a CPU by parts that fit its cache: twenty times as fast where channels come last"
     def encodes(self, x: TensorImage):
         rows = x.as_subclass(torch.Tensor).permute(0, 2, 3, 1)
-        if x.dtype == torch.uint8: rows = rows.float().div_(255)
-        if not rows.is_contiguous(): return (rows.permute(0, 3, 1, 2) - self.mean)/self.std
-        mean, std = (v.flatten().repeat(x.shape[3]) for v in (self.mean, self.std))
-        return rows.view(-1, len(mean)).sub_(mean).div_(std).view(rows.shape).permute(0, 3, 1, 2)
+        scale, shift = 1/self.std/(255 if x.dtype == torch.uint8 else 1), self.mean/self.std
+        if not rows.is_contiguous(): return rows.permute(0, 3, 1, 2).float()*scale - shift
+        scale, shift = (v.flatten().repeat(x.shape[3]) for v in (scale, shift))
+        out, n = torch.empty(rows.shape, device=x.device), len(scale)                                     # numbers in a row of pixels
+        part = max(1, 2**17//n) if x.device.type == 'cpu' else out.numel()//n
+        for o, i in zip(out.view(-1, n).split(part), rows.view(-1, n).split(part)): o.copy_(i).mul_(scale).sub_(shift)
+        return out.permute(0, 3, 1, 2)
 
     def decodes(self, x: TensorImage): return (x*self.std.to(x.device) + self.mean.to(x.device)).clamp(0, 1)

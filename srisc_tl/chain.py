@@ -22,6 +22,7 @@ from .convention import DataError
 from .build import Corpus, build_corpus, load_corpus
 from .experiment import ARMS, STUDIES, Store, get_trials, run_study
 from .finetune import error_rates, finetune, predict, split_target, take_per_class
+from .lineage import check_source
 from .planning import fresh_workers, pretrain_all
 from .pretrain import Stage
 from .regimes import get_stages
@@ -75,7 +76,7 @@ def build_corpora(
     tables = load_zoo(zoo, list(s.datasets) or None)
     missing = sorted({*s.targets, *filter(None, [s.natural])} - set(tables))
     if missing: raise DataError(f'no dataset {missing} in the zoo {zoo}; there are {list(tables)}')
-    build = lambda name, **kw: build_corpus(tables, out, name, seed=s.seed, n_jobs=s.n_jobs, **kw)
+    build = lambda name, **kw: build_corpus(tables, out, name, seed=s.seed, n_jobs=s.n_jobs, pack=(s.recipe.size,), **kw)
     sources = dict(srisc=build('srisc', exclude=s.targets, cap=s.cap))
     if s.natural: sources['imagenet'] = build('imagenet', datasets=[s.natural], cap=s.cap)
     return sources, {t: build(t, datasets=[t]) for t in s.targets}
@@ -167,9 +168,10 @@ def select_to(
     out: str|Path,    # CSV file
     seed: int = 0,
 ) -> pd.DataFrame:    # `cls`, `weight`, largest first
-    "Class weights of a source for a target, written as CSV; weights of images as the mean of each class. Raises `DataError` for an unknown selector"
-    corpus = load_corpus(source)
-    w = select(selector, corpus, split_target(target)['train'], load_checkpoint(ckpt), seed)
+    "Class weights of a source for a target, written as CSV; weights of images as the mean of each class. Raises `DataError` for an unknown selector, or a corpus that changed"
+    corpus, ckpt = load_corpus(source), load_checkpoint(ckpt)
+    if ckpt.record['corpus_hash']: check_source(ckpt, corpus)
+    w = select(selector, corpus, split_target(target)['train'], ckpt, seed)
     if not isinstance(w, pd.Series): w = mean_weights(w, corpus)
     df = w.rename('weight').rename_axis('cls').sort_values(ascending=False).reset_index()
     df.to_csv(tmp := Path(f'{out}.{os.getpid()}.tmp'), index=False)

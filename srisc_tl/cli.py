@@ -84,7 +84,8 @@ def srisc_build(
     from srisc_tl.build import build_corpus
     from srisc_tl.consolidate import load_zoo
     override = {d: op for op, names in dict(patch=patch, resize=resize).items() for d in _list(names)}
-    corpus = build_corpus(load_zoo(zoo), out, name, _list(datasets) or None, industry, _list(exclude), cap or None, seed, n_jobs, override, _sizes(pack))
+    corpus = build_corpus(load_zoo(zoo), out, name, _list(datasets) or None, industry, _list(exclude), cap or None, seed, n_jobs,
+                          override, _sizes(pack))
     print(f"{corpus}\n{corpus.items['root'].iloc[0]}")
     if not page: return
     from srisc_tl.corpus_page import corpus_page
@@ -127,16 +128,18 @@ def srisc_pretrain(
     arch: str = 'tf_efficientnet_lite0', # body, by its timm or torchvision name
     pretrained: str = '',           # file of the body's weights (safetensors, pth) for the stage imagenet; default: published ones by name
     seed: int = 0,
-    n_jobs: int = 1,                # processes that train different stages at once; several for one stage: torchrun
+    n_jobs: int = 0,                # processes that train different stages at once; 0: one a core, on a GPU one. Several for one stage: torchrun
     minutes: float = 5.,            # between two saved states, from which a killed training goes on
     log: str = '',                  # tensorboard, wandb
     dry_run: bool = False,          # only print what would be reused and trained, and how long that takes
     **kwargs):
     "Run the stages of regimes; stages already run are reused, killed ones go on"
     from srisc_tl.pretraining import Weights, open_published, open_sources, read_texts, run_pretraining
+    from srisc_tl.rates import processes
+    n_jobs = processes(n_jobs, all_regimes or ';' in regime)
     run, corpora = dict(arch=arch, out=out, recipe=budget(**kwargs), seed=seed), open_sources(corpus, natural, n_jobs)
-    run_pretraining(corpora, read_texts(regime, corpora['srisc'], all_regimes, industry), Weights(weights, target, selector), open_published(pretrained),
-                    not all_regimes, dry_run, n_jobs, run, minutes=minutes, log=log)
+    asked, w = read_texts(regime, corpora['srisc'], all_regimes, industry), Weights(weights, target, selector)
+    run_pretraining(corpora, asked, w, open_published(pretrained), not all_regimes, dry_run, n_jobs, run, minutes=minutes, log=log)
 
 # %% ../nbs/15_cli.ipynb #c018
 @call_parse

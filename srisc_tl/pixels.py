@@ -8,8 +8,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/pixels.html.md"""
 __all__ = ['MODES', 'SCHEMA', 'square', 'read_square', 'packed', 'check_pixels']
 
 # %% ../nbs/03e_pixels.ipynb #c002
-import json, os, shutil, time, uuid
-from contextlib import suppress
+import json, os, shutil
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from joblib import Parallel, delayed
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .convention import DataError, file_sha256, table_hash
+from .convention import DataError, file_sha256, table_hash, whole_dir
 
 # %% ../nbs/03e_pixels.ipynb #c004
 MODES = {1: 'L', 3: 'RGB'} # channels of the body's input → Pillow mode
@@ -75,27 +74,23 @@ def _decode(file, offset, paths, size, n_in):
     return len(block)
 
 def _pack(file, root, size, n_in, n_jobs):
-    "Write the pixel file under a temporary name, then its record, then rename both: what has its record is whole"
+    "Write the pixel file and then its record under temporary names, then rename both: what has its record is whole"
     items, hash = pd.read_parquet(Path(root)/'items.parquet', columns=['path']), _items_hash(root)
-    shape, tmp = _shape(len(items), size, n_in), file.with_name(f'.{file.name}.{uuid.uuid4().hex[:8]}.tmp')
-    file.parent.mkdir(exist_ok=True)
-    for f in file.parent.glob('.*.tmp'):                    # of a process that was killed: nothing has written to it for an hour
-        with suppress(FileNotFoundError): f.stat().st_mtime < time.time() - 3600 and f.unlink()
-    need, free = int(np.prod(shape)), shutil.disk_usage(file.parent).free
-    if need > free: raise DataError(f'{file}: the pixels of {len(items):,} images take {need/1e9:.2f} GB, the disk has {free/1e9:.2f} free')
-    try:
+    shape, making = _shape(len(items), size, n_in), file.with_suffix('.making')
+    with whole_dir(making) as folder:                       # its name holds this process: what killed ones left is removed
+        need, free, tmp = int(np.prod(shape)), shutil.disk_usage(folder).free, folder/file.name
+        if need > free: raise DataError(f'{file}: the pixels of {len(items):,} images take {need/1e9:.2f} GB, the disk has {free/1e9:.2f} free')
         out = np.lib.format.open_memmap(tmp, 'w+', np.uint8, shape)
         start, each = out.offset, need//max(1, len(items))
         del out
-        jobs = (delayed(_decode)(tmp, start + i*each, [os.path.join(root, p) for p in part['path']], size, n_in)
-                for i, part in ((i, items[i:i + 128]) for i in range(0, len(items), 128)))
+        jobs = (delayed(_decode)(tmp, start + i*each, [os.path.join(root, p) for p in items['path'][i:i + 128]], size, n_in)
+                for i in range(0, len(items), 128))
         with tqdm(None, f'pack at {size} px', len(items), unit='img', leave=False, disable=None) as bar:
             for n in Parallel(n_jobs, return_as='generator_unordered', batch_size=1)(jobs): bar.update(n)
         record = dict(schema=SCHEMA, shape=shape, items=hash, sha256=file_sha256(tmp), pillow=PIL.__version__)
-        os.replace(tmp, file)
-    finally: tmp.unlink(missing_ok=True)
-    tmp.write_text(json.dumps(record, indent=1))
-    os.replace(tmp, file.with_suffix('.json'))
+        tmp.with_suffix('.json').write_text(json.dumps(record, indent=1))
+        for suffix in ('.npy', '.json'): os.replace(tmp.with_suffix(suffix), file.with_suffix(suffix))
+    shutil.rmtree(making, ignore_errors=True)               # empty
 
 def packed(
     root: str|Path,       # a corpus folder

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 import fastai.distributed # adds `distrib_ctx` to `Learner`
 from fastai.vision.all import distrib_barrier, num_distrib, rank_distrib, set_seed
 
@@ -75,7 +76,7 @@ class Stage:
     def name(self): return self.corpus.name + ('' if self.item_weights is None else '@w')
     @property
     def n_images(self): return len(self.corpus)
-    @property
+    @cached_property
     def ident(self): # what it sees: the corpus, and the weights up to their scale
         w = self.item_weights
         return [self.corpus.hash, None if w is None else content_hash((w/w.sum()).round(15).tolist())]
@@ -93,7 +94,7 @@ class Stage:
         t, out = time.time(), Path(session.out)
         learn = self.learner(start, key, arch, recipe, seed, session)
         with learn.no_logging(), distributed(learn): learn.fit_one_cycle(recipe.epochs, recipe.lr)
-        metrics = dict(train_loss=float(learn.recorder.smooth_loss.value), seconds=round(time.time() - t, 1), device=learn.dls.device.type,
+        metrics = dict(train_loss=float(learn.recorder.smooth_loss.value), seconds=round(time.time() - t, 1), device=learn.dls.device.type, threads=torch.get_num_threads(),
                        images_per_second=round(len(learn.recorder.losses)*recipe.bs/(time.time() - t), 1))
         path = out/f"{self.name.replace('/', '-')}-{key}"
         if rank_distrib() == 0: save_checkpoint(learn.model, path, self.record(start, key, arch, recipe, seed, metrics))

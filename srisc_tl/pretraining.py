@@ -28,7 +28,6 @@ from .pretrain import Published, stage_key
 from .regimes import PUBLISHED, REGIMES, all_texts, get_regimes, get_stages
 from .selection import SELECTORS
 from .standardise import standardise
-from .training import Recipe
 
 # %% ../nbs/13e_pretraining.ipynb #c004
 CLASS_FOLDERS = r'^(?P<label>[^/]+)/'
@@ -89,7 +88,7 @@ def read_class_weights(
     path: str|Path, # CSV of `cls`, `weight`, as `srisc_select` writes it
 ) -> pd.Series:     # by class
     "Class weights from a file. Raises `DataError` for a file that is none"
-    kinds = dict(dtype={'cls': str, 'weight': float}, keep_default_na=False, na_values={'weight': ['', 'nan', 'NaN']})     # a class may be called NA
+    kinds = dict(dtype={'cls': str, 'weight': float}, keep_default_na=False, na_values={'weight': ['', 'nan', 'NaN']}) # NA may be a class
     try: df = pd.read_csv(path, **kinds)
     except (OSError, ValueError) as e: raise DataError(f'{path}: no CSV of class weights ({e})') from e
     if lacks := {'cls', 'weight'} - set(df): raise DataError(f'{path}: the column {sorted(lacks)} is missing; there are {list(df)}')

@@ -1,8 +1,9 @@
 """Regimes by command: what is wrong is said before anything is written, shared stages run once, a second run trains nothing."""
-import re
+import os, re, subprocess, sys
 from pathlib import Path
 import numpy as np
 import pytest
+from repo import ROOT
 
 QUICK = dict(epochs=1, size=32, bs=8)
 
@@ -75,6 +76,18 @@ def test_two_processes_make_what_one_makes(made, tmp_path, capsys):
     one, two = ({p.parent.name: p.read_bytes() for p in (tmp_path/n).glob('*/weights.safetensors')} for n in '12')
     assert one.keys() == two.keys() and len(one) == 4
     assert one == two
+
+@pytest.mark.slow  # two processes that start up together: 20 s
+def test_torchrun(made, tmp_path):
+    "The command as it is, started twice by torchrun: one of the two speaks, weights are selected once, the plan is carried out"
+    script = tmp_path/'run.py'
+    script.write_text('from srisc_tl.cli import srisc_pretrain\nif __name__ == "__main__": srisc_pretrain()\n')
+    args = ['--corpus', made['srisc'], '--regime', 'adaptive', '--target', made['film'], '--epochs', '1', '--size', '32', '--bs', '8', '--out', tmp_path/'out']
+    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    r = subprocess.run([Path(sys.executable).parent/'torchrun', '--nproc-per-node', '2', script, *map(str, args)], env=env, capture_output=True, text=True, timeout=200)
+    assert r.returncode == 0, r.stderr[-3000:]
+    assert r.stdout.count('distinct stage(s)') == 1 and r.stdout.count(' trained ') == 2
+    assert len(list((tmp_path/'out').glob('weights-film-ngiam-*.csv'))) == 1 and len(list((tmp_path/'out').glob('srisc@w-*'))) == 1
 
 @pytest.fixture(scope='module')
 def real(real_zoo, tmp_path_factory):
