@@ -29,8 +29,7 @@ def synth_corpus(tmp):
 
 def large_corpus(tmp, n):
     "n image files, few different ones under many names: what grows is the table and the packed pixels"
-    import numpy as np, pandas as pd
-    from dataclasses import replace
+    import numpy as np
     from srisc_tl.build import load_corpus
     from srisc_tl.convention import save_items
     small = synth_corpus(tmp)

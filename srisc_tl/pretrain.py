@@ -106,6 +106,7 @@ class Stage:
         r, c = recipe, self.corpus
         if len(c.classes) < 2: raise DataError(f'stage {self.name} has {len(c.classes)} class, {c.classes[0]}: to learn, it needs two')
         set_seed(seed)
+        if num_distrib() > 1 and torch.cuda.is_available(): torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', rank_distrib()))) # each its own GPU
         model = get_model(start or arch, len(c.classes), r.n_in, seed)
         check_disk(session.out, 16*sum(p.numel() for p in model.parameters()))            # state while training, then the checkpoint
         dls = get_dls(c, size=r.size, bs=r.bs//max(1, num_distrib()), weights=self.item_weights, seed=seed, n_in=r.n_in, epoch_len=r.epoch_len,

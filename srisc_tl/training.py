@@ -10,7 +10,7 @@ __all__ = ['AMP', 'PRECISION', 'TRAINING', 'LOGGERS', 'HalfPrecision', 'Recipe',
 
 # %% ../nbs/06d_training.ipynb #c002
 import importlib.util, os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
