@@ -45,10 +45,10 @@ def large_corpus(tmp, n):
 
 def peak(rows):
     "One epoch over `rows` images, packed before by another process; MB at the peak"
-    from srisc_tl.build import load_corpus
+    from srisc_tl.build import TRAINS_ON, load_corpus
     from srisc_tl.pretrain import Session, Stage
     from srisc_tl.training import Recipe
-    c, tmp = load_corpus(Path(os.environ['BIG'])/'corpora/big-0'), tempfile.mkdtemp()
+    c, tmp = load_corpus(Path(os.environ['BIG'])/'corpora/big-0', TRAINS_ON), tempfile.mkdtemp()      # as `srisc_pretrain` opens it
     learn = Stage(c).learner(None, 'key', 'mobilenetv3_small_050', Recipe(epochs=1, bs=64, size=o.size), 0, Session(tmp))
     with learn.no_logging(): learn.fit_one_cycle(1, 1e-3)
     print(rows, round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024))

@@ -187,18 +187,19 @@ def save_items(
     return path
 
 def load_items(
-    path: str|Path, # a Parquet file that `save_items` wrote
-) -> pd.DataFrame:  # the item table, paths absolute
+    path: str|Path,       # a Parquet file that `save_items` wrote
+    columns: list = None, # only these, and no others; None: all
+) -> pd.DataFrame:        # the item table, paths absolute
     "Read an item table. Raises `DataError` when there is none at `path`, or when it points out of its folder"
     path = Path(path).resolve()
     if not path.is_file(): raise DataError(f'no item table at {path}')
-    df = pd.read_parquet(path)
-    df['boxes'] = df['boxes'].map(json.loads)
-    for col in ('path', 'mask'):
+    df = pd.read_parquet(path, columns=columns)
+    if 'boxes' in df: df['boxes'] = df['boxes'].map(json.loads)
+    for col in [c for c in ('path', 'mask') if c in df]:
         out = df[col].map(lambda p: '..' in Path(p).parts)
         if out.any(): raise DataError(f'{path}: {out.sum()} value(s) of {col!r} leave its folder, e.g. {df[col][out].iloc[0]}')
         df[col] = df[col].map(lambda p: str(path.parent/p) if p else '')
-    return items_frame(df)
+    return items_frame(df) if columns is None else df
 
 # %% ../nbs/00_convention.ipynb #c031
 @dataclass(frozen=True)

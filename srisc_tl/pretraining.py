@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from fastai.vision.all import rank_distrib
 
-from .build import Corpus, build_corpus, load_corpus
+from .build import TRAINS_ON, Corpus, build_corpus, load_corpus
 from .chain import open_target, select_to
 from .consolidate import load_zoo
 from .convention import DataError, Dataset, content_hash, safe_name
@@ -40,7 +40,7 @@ def open_natural(
     "Natural images by their folder. Raises `DataError` for a folder without images"
     path, beside = Path(path).resolve(), Path(beside)
     if not path.is_dir(): raise DataError(f'no folder of natural images at {path}')
-    if (path/'corpus.json').is_file(): return load_corpus(path)
+    if (path/'corpus.json').is_file(): return load_corpus(path, TRAINS_ON)
     if not (path/'dataset.json').is_file():
         args = dict(root='train' if (path/'train').is_dir() else '', pattern=CLASS_FOLDERS)
         ds = Dataset(safe_name(path.name), 'natural', 'filename', args, natural=True)
@@ -56,7 +56,7 @@ def open_sources(
     "What stage texts can name. Raises `DataError` where one is missing, or two have one name"
     paths = [p.strip() for p in corpus.split(',') if p.strip()]
     if not paths: raise DataError('a source is needed: --corpus FOLDER, as srisc_build makes it')
-    found = [load_corpus(p) for p in paths]
+    found = [load_corpus(p, TRAINS_ON) for p in paths]
     if natural: found.append(first_here(open_natural, natural, Path(paths[0]).resolve().parent, n_jobs))
     names = [c.name for c in found[:len(paths)]] + ['imagenet']*bool(natural)
     twice = sorted({n for n in names if names.count(n) > 1})
