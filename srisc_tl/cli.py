@@ -147,7 +147,7 @@ def srisc_select(
     ckpt: str = '',            # folder of a checkpoint trained on the corpus
     corpus: str = '',          # folder of the source corpus
     target: str = '',          # folder of the target's corpus, or of its standardised set
-    selector: str = 'ngiam',   # uniform, random, human or ngiam
+    selector: str = 'ngiam',   # a key of SELECTORS: ngiam, emd, gabor, soseleto, uniform, random, random_items
     out: str = 'weights.csv',  # where the class weights go
     seed: int = 0,
 ):
