@@ -9,7 +9,7 @@ __all__ = ['COLUMNS', 'distinct_stages', 'stages_to_run', 'saved_share', 'check_
            'training_plan', 'fresh_workers', 'pretrain_all', 'what_ran']
 
 # %% ../nbs/07b_planning.ipynb #c002
-import json, os, tempfile, threading, warnings
+import os, tempfile, threading, warnings
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,6 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
-import safetensors
 import torch
 from fastai.distributed import rank0_first
 from fastai.vision.all import default_device, num_distrib, rank_distrib
@@ -32,6 +31,7 @@ from .lineage import check_disk, check_model_fits, duration, free_memory
 from .pixels import packed
 from .pretrain import pretrain, stage_key
 from .rates import known_rate, probe_rate, threads_of
+from .resume import read_place
 from .training import AMP, Recipe
 
 # %% ../nbs/07b_planning.ipynb #c004
@@ -68,11 +68,7 @@ def saved_share(
 ) -> float:        # share of its training that is done and saved; 0: no saved state
     "How far a training came that was broken off. Raises `DataError` for a damaged state"
     path = Path(out)/f'.state-{key}'
-    if not path.is_file(): return 0.
-    try:
-        with safetensors.safe_open(path, 'pt') as f: return float(json.loads(f.metadata()['place'])['pct'])
-    except (safetensors.SafetensorError, TypeError, KeyError, ValueError) as e:
-        raise DataError(f'{path}: not the state of a training, or damaged ({e}); remove it to begin anew') from e
+    return float(read_place(path)['pct']) if path.is_file() else 0.
 
 def check_training(
     regimes: dict,   # name → stages
