@@ -2,7 +2,7 @@
 constant batch already in memory, a hand-written PyTorch loop on such a batch, and fastai's `ImageDataLoaders` on the same image files.
 Only the fit is timed. Ratios are what counts; the machine's speed drifts, so the arms take turns.
 
-    python benchmarks/train.py [--size 96] [--images 512] [--arch tf_efficientnet_lite0] [--precision fp32]
+    python benchmarks/train.py [--size 96] [--images 256] [--arch tf_efficientnet_lite0] [--precision fp32]
     python benchmarks/train.py --memory        # peak memory of an epoch over 10,000 and over 100,000 images, each in a process of its own
 """
 import argparse, os, resource, subprocess, sys, tempfile, time, warnings
@@ -11,7 +11,7 @@ warnings.filterwarnings('ignore')
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ap = argparse.ArgumentParser()
-for name, default in dict(size=96, images=512, repeats=5, bs=32, arch='tf_efficientnet_lite0', precision='fp32', rows=0).items():
+for name, default in dict(size=96, images=256, repeats=15, bs=32, arch='tf_efficientnet_lite0', precision='fp32', rows=0).items():
     ap.add_argument(f'--{name}', type=type(default), default=default)
 ap.add_argument('--memory', action='store_true')
 o = ap.parse_args()
@@ -68,6 +68,7 @@ if o.memory:
     print(f'ratio {found[100_000]/found[10_000]:.3f}')
     sys.exit()
 
+import numpy as np
 import torch
 from fastai.vision.all import CrossEntropyLossFlat, ImageDataLoaders, Learner, Pipeline, Resize, aug_transforms
 from srisc_tl.backbone import get_model
@@ -116,9 +117,12 @@ def plain():
 
 arms = {'hand-written loop, constant batch, contiguous': lambda: loop(torch.contiguous_format), 'hand-written loop, constant batch': loop,
         'our Learner, constant batch': lambda: stage(True), 'our Learner, real stage': lambda: stage(False), 'fastai ImageDataLoaders': plain}
-best = dict.fromkeys(arms, 1e9)
-for k in range(o.repeats):            # each arm once first, once second, ...: a process that has run for a while has warmer memory
-    for name in [*arms][k % len(arms):] + [*arms][:k % len(arms)]: best[name] = min(best[name], arms[name]())
-ours = best['our Learner, real stage']
-print(f'{o.arch}, {o.size} px, {o.precision}, {device}, {n} images, best of {o.repeats}')
-for name, s in best.items(): print(f'{name:46} {n/s:7.1f} images/s   the real stage is {s/ours:.3f} of it')
+spent = {name: [] for name in arms}
+order = np.random.default_rng(0)
+for _ in range(o.repeats):            # in every round each arm once, in random order: a drift of the machine meets all of them
+    for name in order.permutation([*arms]): spent[name].append(arms[name]())
+real = np.array(spent['our Learner, real stage'])
+print(f'{o.arch}, {o.size} px, {o.precision}, {device}, {n} images, {o.repeats} rounds; the ratio is the median over rounds, with the quartiles')
+for name, t in spent.items():
+    q = np.quantile(np.array(t)/real, (.25, .5, .75))
+    print(f'{name:46} {n/np.median(t):7.1f} images/s   the real stage is {q[1]:.3f} of it  [{q[0]:.3f}, {q[2]:.3f}]')
