@@ -87,11 +87,11 @@ class Resumable(Callback):
         seed: int = 0,
         minutes: float = 5.,    # between two states; 0: after each step
         ident: str = '',        # of the training
-    ): self.path, self.seed, self.minutes, self.ident = path and Path(path), seed, minutes, ident
+    ): self.path, self.seed, self.minutes, self.ident = path and str(path), seed, minutes, ident # plain values: loggers write them down
 
     def before_fit(self):
         self.skip, self.stepped, self.last = 0, False, time.time()
-        self.place = read_state(self.path, self.learn, self.ident) if self.path and self.path.is_file() else None
+        self.place = read_state(self.path, self.learn, self.ident) if self.path and os.path.isfile(self.path) else None
     def before_epoch(self):
         if self.place and self.epoch < self.place['epoch']: raise CancelEpochException()
     def before_train(self):

@@ -118,16 +118,17 @@ class NoValid(Callback):
 # %% ../nbs/06d_training.ipynb #c016
 def _tensorboard(folder, name):
     from fastai.callback.tensorboard import TensorBoardCallback
-    return [TensorBoardCallback(Path(folder)/name, trace_model=False, log_preds=False)]
+    return [TensorBoardCallback(str(Path(folder)/name), trace_model=False, log_preds=False)]
 
 def _wandb(folder, name):
     import wandb
     from fastai.callback.wandb import WandbCallback
-    class Finish(Callback):
+    class Around(Callback):
         order = 70
+        def after_create(self): self.learn.gather_args = dict # fastai 2.8 would log all callbacks' arguments, and fails at plain ones under fastcore 2
         def after_fit(self): wandb.finish()
     wandb.init(dir=folder, project=os.environ.get('WANDB_PROJECT', 'srisc_tl'), name=name)
-    return [WandbCallback(log_preds=False), Finish()]
+    return [WandbCallback(log_preds=False), Around()]
 
 LOGGERS = dict(tensorboard=_tensorboard, wandb=_wandb)
 
