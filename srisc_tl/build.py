@@ -68,11 +68,12 @@ def _select(zoo, name, datasets, industry, exclude):
     return tables
 
 def _clean(df, targets, n_jobs):
-    "The source rows that are no duplicates and show no target; the others as `path`, `reason`"
-    df, double = drop_duplicates(df, n_jobs=n_jobs)
+    "The source rows that show no target and are no duplicates; the others as `path`, `reason`. Leaks first: a copy of one that leaves may stay"
     why = pd.Series('', index=df.index)
     for t in targets: why = why.where(why != '', find_leaks(df, t, n_jobs))
-    return drop_rows(df, why != ''), pd.concat([double, pd.DataFrame(dict(path=df['path'], reason=why))[why != '']], ignore_index=True)
+    leaks = pd.DataFrame(dict(path=df['path'], reason=why))[why != '']
+    df, double = drop_duplicates(drop_rows(df, why != ''), n_jobs=n_jobs)
+    return df, pd.concat([leaks, double], ignore_index=True)
 
 def _inputs(kept):
     "A hash of all that is made, but for where it stands: images, windows, labels, boxes, and what masks hold"

@@ -1,4 +1,4 @@
-"""Thin commands over the rooms, each one call deep: `srisc_demo`, `srisc_import`, `srisc_check`, `srisc_build`, `srisc_pretrain`, `srisc_select`, `srisc_finetune`, `srisc_run`, `srisc_report`.
+"""Thin commands over the rooms, each one call deep: `srisc_demo`, `srisc_import`, `srisc_check`, `srisc_build`, `srisc_pretrain`, `srisc_select`, `srisc_finetune`, `srisc_run`, `srisc_report`, `srisc_recommend`.
 
 Docs: https://srisc-tl.github.io/srisc_tl/cli.html.md"""
 
@@ -6,7 +6,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/cli.html.md"""
 
 # %% auto #0
 __all__ = ['srisc_demo', 'srisc_import', 'srisc_check', 'srisc_build', 'budget', 'srisc_pretrain', 'srisc_select',
-           'srisc_finetune', 'srisc_run', 'srisc_report']
+           'srisc_finetune', 'srisc_run', 'srisc_report', 'srisc_recommend']
 
 # %% ../nbs/15_cli.ipynb #c002
 from fastcore.meta import delegates
@@ -120,9 +120,9 @@ def srisc_pretrain(
     regime: str = 'imagenet,srisc', # a name (sequential, joint, adaptive, ...) or stages, comma-separated; ';' between several regimes
     all_regimes: bool = False,      # instead: every regime, the narrowings, and growing sources
     industry: str = '',             # of the narrowings: electronics/pcb/bare; default: the deepest below electronics/pcb
-    weights: str = '',              # for stages marked @w: CSV of class weights from srisc_select, or balanced
+    weights: str = '',              # for stages marked @w: the file that srisc_select wrote, or balanced
     target: str = '',               # or: folder of a target, to select by; the sequential checkpoint is asked
-    selector: str = 'ngiam',        # a key of SELECTORS: ngiam, emd, gabor, soseleto, uniform, random
+    selector: str = 'ngiam',        # a key of SELECTORS: ngiam, emd, gabor, soseleto, uniform, random, random_items
     natural: str = '',              # for joint stages: folder of natural images, as a corpus, standardised, or raw by class
     out: str = 'checkpoints',       # folder of checkpoints
     arch: str = 'tf_efficientnet_lite0', # body, by its timm or torchvision name
@@ -147,13 +147,14 @@ def srisc_select(
     ckpt: str = '',            # folder of a checkpoint trained on the corpus
     corpus: str = '',          # folder of the source corpus
     target: str = '',          # folder of the target's corpus, or of its standardised set
-    selector: str = 'ngiam',   # a key of SELECTORS: ngiam, emd, gabor, soseleto, uniform, random, random_items
-    out: str = 'weights.csv',  # where the class weights go
+    selector: str = 'ngiam',   # a key of SELECTORS: ngiam, emd, gabor, soseleto, uniform, random, random_items, human
+    out: str = 'weights.csv',  # where the class weights go; weights of images go beside it, into NAME.images.parquet
     seed: int = 0,
+    classes: str = '',         # for human: industries or classes of the source, comma-separated
 ):
-    "Weights of the source's classes for a target: a CSV of cls, weight"
+    "Weights of a source for a target: a CSV of cls, weight; where images are weighed, these are means, and --weights of srisc_pretrain reads the images'"
     from srisc_tl.chain import open_target, select_to
-    print(select_to(ckpt, corpus, open_target(target), selector, out, seed))
+    print(select_to(ckpt, corpus, open_target(target), selector, out, seed, **dict(classes=_list(classes)) if classes else {}))
 
 # %% ../nbs/15_cli.ipynb #c020
 @call_parse
@@ -174,27 +175,53 @@ def srisc_finetune(
 # %% ../nbs/15_cli.ipynb #c023
 @call_parse(pos=['study'])
 def srisc_run(
-    study: str = 'regimes',    # regimes, strategies or target_size
+    study: str = 'regimes',    # regimes, adaptive (all selectors), strategies or target_size
     zoo: str = 'zoo',          # folder of standardised sets
     store: str = 'results.db', # SQLite file of trials; a second run continues there
     scale: str = 'smoke',      # smoke, demo, cpu or gpu
-    targets: str = '',         # target datasets, comma-separated; default those of the demo
+    targets: str = '',         # target datasets, comma-separated; default those of the article that the zoo has
+    selectors: str = '',       # of the study adaptive, comma-separated: none, uniform, random, random_items, human, ngiam, emd, gabor, ...; default all
+    human: str = '',           # for the selector human: a TOML or JSON file of what people take, target = ["industry", "dataset/class"]
     out: str = 'work',         # folder for corpora and checkpoints
     page: str = '',            # report to write as well
     n_jobs: int = 2,           # processes
 ):
     "Run a study over a zoo: corpora, checkpoints, trials"
     from srisc_tl.demo import run_named
-    df = run_named(study, zoo, store, scale, _list(targets), out, page, n_jobs=n_jobs)
-    print(df.groupby(['target', 'regime'], sort=False)['error'].agg(['mean', 'std', 'count']).to_string())
+    more = {k: v for k, v in dict(selectors=tuple(_list(selectors)), human=human).items() if v}
+    df = run_named(study, zoo, store, scale, _list(targets), out, page, n_jobs=n_jobs, **more)
+    print(df.groupby(['target', 'regime', 'selector'], sort=False)['error'].agg(['mean', 'std', 'count']).to_string())
 
 # %% ../nbs/15_cli.ipynb #c025
 @call_parse
 def srisc_report(
     store: str = 'results.db',   # SQLite file of trials
     out: str = 'report.html',    # the page
-    study: str = 'regimes',      # which study of the store
+    study: str = 'regimes',      # which study of the store: regimes, adaptive, ...
 ):
     "Write the report of a study from its trials"
     from srisc_tl.demo import report_from
     print(report_from(store, out, study))
+
+# %% ../nbs/15_cli.ipynb #c027
+@call_parse
+def srisc_recommend(
+    store: str = 'results.db',   # SQLite file of trials
+    target: str = '',            # folder of the new target's corpus, or of its standardised set
+    checkpoints: str = 'work/checkpoints', # folder of the checkpoints of those trials
+    corpora: str = 'work/corpora', # folder of their targets' corpora
+    out: str = '',               # HTML page to write as well
+    own: str = '',               # checkpoints made for this target: ngiam=FOLDER, comma-separated
+    study: str = 'adaptive',     # which study of the store
+    per_class: int = 10,         # training images a class, of the target and of the trials
+    seed: int = 0,               # of their draw
+    n_jobs: int = 1,             # processes
+):
+    "Which transfer for a new target, what error to expect, and whether there is evidence enough to say so"
+    from srisc_tl.advice import recommend_to
+    from srisc_tl.chain import open_target
+    from srisc_tl.convention import DataError
+    pairs = [o.partition('=') for o in _list(own)]
+    if wrong := [a for a, eq, path in pairs if not (a and path)]: raise DataError(f'--own is ARM=FOLDER, not {wrong[0]!r}')
+    made = {a: path for a, _, path in pairs}
+    print(recommend_to(store, open_target(target), checkpoints, corpora, out, made, study, per_class, seed, n_jobs=n_jobs))

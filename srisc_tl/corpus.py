@@ -85,7 +85,7 @@ def item_weights(
     if missing: raise DataError(f'weights and classes of {corpus.name} differ in {len(missing)} name(s), e.g. {missing[:3]}')
     w = corpus.items['cls'].map(by_class).to_numpy(np.float64) if by_class is not None else np.asarray(weights, np.float64)
     if w.shape != (len(corpus),): raise DataError(f'{w.shape} weights for the {len(corpus)} images of {corpus.name}')
-    if not (np.isfinite(w).all() and (w >= 0).all() and w.sum() > 0):
+    if not (np.isfinite(w).all() and (w >= 0).all() and 0 < w.sum() < np.inf):
         raise DataError(f'weights of {corpus.name} must be finite, not negative, and not all zero; they run from {w.min()} to {w.max()}')
     return w
 

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from scipy.spatial.distance import cdist
 
 from .convention import DataError
-from .distances import emd
+from .distances import emd, similarity
 from .features import Features, features
 
 # %% ../nbs/09a_domain.ipynb #c004
@@ -48,7 +48,7 @@ def rank_domains(
     of = pd.DataFrame(dict(cls=source.cls.astype(str), domain=domain)).drop_duplicates()
     for name, classes in of[of['cls'].isin(mean.index)].groupby('domain')['cls']:
         d = emd(mean.loc[classes].to_numpy(), n[classes].to_numpy(), to[0].to_numpy(), to[1].to_numpy())
-        rows[name] = dict(emd=d, similarity=np.exp(-gamma*d), classes=len(classes), images=int(n[classes].sum()))
+        rows[name] = dict(emd=d, similarity=similarity(d, gamma), classes=len(classes), images=int(n[classes].sum()))
     return pd.DataFrame.from_dict(rows, 'index').sort_values('emd')
 
 # %% ../nbs/09a_domain.ipynb #c010
@@ -64,7 +64,10 @@ def nearest_classes(
 
 def emd_classes(source, target, ckpt, seed=0, k=None, min_images=1, size=None, out=None):
     # k: source classes to take, default half; min_images: source classes with fewer are left out (the paper: 200); size, out: to `features`
-    "Source classes nearest to the target's (Cui et al. 2018)"
+    "Source classes nearest to the target's (Cui et al. 2018). Raises `DataError` for k below 1, or where none is nearer"
     (mean, _), (to, _) = (class_features(features(ckpt, c, out, size), n) for c, n in ((source, min_images), (target, 1)))
-    kept = nearest_classes(cdist(mean, to), min(len(mean), k or -(-len(source.classes)//2)))
+    k = min(len(mean), -(-len(source.classes)//2) if k is None else k)
+    if k < len(mean) and not np.ptp(mean, axis=0).max() > 1e-7*np.abs(mean).max(axis=None):
+        raise DataError(f'{ckpt.path} sees the same in all {len(mean)} classes of {source.name}: none is nearer')
+    kept = nearest_classes(cdist(mean, to), k)
     return pd.Series(kept.astype(float), mean.index).reindex(source.classes, fill_value=0.)

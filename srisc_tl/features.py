@@ -67,7 +67,7 @@ def see(
     bs: int = 64,     # images a batch
     device: str = None, # default fastai's
 ):
-    "One forward pass, written as it goes. Raises `DataError` for features that are not finite"
+    "One forward pass, written as it goes. Raises `DataError` for features or probabilities that are not finite"
     args = dict(n_in=ckpt.record['n_in'], stats=normalize_stats(ckpt.arch), aug=[], device=device)
     dl = get_dls(corpus, size=size, **args).valid.new(bs=bs)
     model = get_model(ckpt, None if ckpt.classes else 1).eval().to(dl.device, memory_format=torch.channels_last)
@@ -75,9 +75,10 @@ def see(
     with tqdm(total=n, desc=f'features of {corpus.name}', unit='img', leave=False, disable=None) as bar:
         for x, _ in dl:
             f = flat(pool(model[0](x.as_subclass(torch.Tensor))))
-            if not f.isfinite().all(): raise DataError(f'{ckpt.path} gives features of {corpus.name} that are not finite: its training went astray')
-            append_rows(out/'f.npy', f.cpu().numpy(), n)
-            if ckpt.classes: append_rows(out/'p.npy', last(f).softmax(1).cpu().numpy(), n)
+            seen = dict(f=f, p=last(f).softmax(1)) if ckpt.classes else dict(f=f)
+            if not all(v.isfinite().all() for v in seen.values()):
+                raise DataError(f'{ckpt.path} gives no finite features or probabilities of {corpus.name}: its training went astray')
+            for k, v in seen.items(): append_rows(out/f'{k}.npy', v.cpu().numpy(), n)
             bar.update(len(f))
 
 def features(

@@ -134,7 +134,7 @@ def pixels(corpus, size): # a loader of batches [b, 3, size, size] in [0, 1]
 def gabor(source, target, ckpt=None, seed=0, k=None, hard=5, votes=False, size=None, out=None):
     # k: images that an easy target image asks for, default 2 % of the source, at most the paper's 100; hard: the hardest asks for so many times
     # more; votes: an image counts as often as it is asked for, else once; size, out: to `features`
-    "Source images whose textures are nearest to the target's, as weights of images (Ge & Yu 2017)"
+    "Source images whose textures are nearest to the target's (Ge & Yu 2017). Raises `DataError` for k below 1, or where none is nearer"
     if not len(source) or not len(target): raise DataError(f'{(source if not len(source) else target).name} has no image')
     size = size or (trained_size(ckpt) if ckpt else 96)
     look = (np.random.default_rng(seed).permutation(len(c))[:128] for c in (source, target))
@@ -145,6 +145,9 @@ def gabor(source, target, ckpt=None, seed=0, k=None, hard=5, votes=False, size=N
     d = np.concatenate([symmetric_kl(mine, h) for h in describe(source, size, bank, span)], axis=1)
     seen = features(ckpt, target, out, size) if ckpt else None
     more = hardness(seen.f, seen.y) if ckpt else np.zeros(len(target))
-    k = k or min(100, -(-len(source)//50))
+    k = min(100, -(-len(source)//50)) if k is None else k
+    if k < 1: raise DataError(f'{k} neighbours: wanted 1 or more')
+    if k < len(source) and not np.ptp(d, axis=1).max() > 1e-4: # below, it is rounding
+        raise DataError(f'all images of {source.name} look alike to the filters: none is nearer')
     n = neighbours(d, np.round(k*(1 + (hard - 1)*more)))
     return n.astype(float) if votes else (n > 0).astype(float)

@@ -25,12 +25,15 @@ def importance_weights(
 ) -> pd.Series:                # [S] weights with Σ p_s·w = 1, in the index of `p_s`
     "Class importance weights (Ngiam et al. 2018). Raises `DataError` for classes without images, or values that are no probabilities"
     p_s = pd.Series(p_s, dtype=float)
+    if not isinstance(p_t, pd.Series) and np.shape(p_t) != p_s.shape:
+        raise DataError(f'target probabilities of shape {np.shape(p_t)} for {len(p_s)} source classes')
     p_t = pd.Series(p_t, dtype=float).reindex(p_s.index) if isinstance(p_t, pd.Series) else pd.Series(p_t, p_s.index, dtype=float)
     empty = ~(p_s > 0)
     if empty.any(): raise DataError(f'{empty.sum()} source class(es) without images, e.g. {p_s.index[empty][0]!r}: leave them out')
+    if not abs(p_s.sum() - 1) < 1e-5: raise DataError(f'shares of source classes sum to {p_s.sum():.6g}, wanted one: divide counts')
     if not (np.isfinite(p_t).all() and (p_t >= 0).all() and p_t.sum() > 0):
         raise DataError('target probabilities must be finite, not negative, and one for each source class')
-    if not temperature > 0: raise DataError(f'temperature is {temperature}, wanted more than 0')
+    if not 0 < temperature < np.inf: raise DataError(f'temperature is {temperature}, wanted more than 0')
     p = (p_t/p_t.max())**(1/temperature)     # the largest is 1: no power of it overflows
     return p/p.sum()/p_s/p_s.sum()
 
@@ -52,6 +55,7 @@ def distance_from_uniform(
     return float(abs(w/w.sum() - 1/len(w)).sum()/2)
 
 def _by_item(w, source):
+    if w is None or source is None and not isinstance(w, np.ndarray): raise DataError('no weights, or weights by class without their source')
     w = np.asarray(w, np.float64) if source is None and isinstance(w, np.ndarray) else item_weights(source, w)
     if not (len(w) and np.isfinite(w).all() and (w >= 0).all() and w.max() > 0):
         raise DataError(f'{len(w)} weights that are not finite, or negative, or all zero')
@@ -72,9 +76,13 @@ def uniform(source, target=None, ckpt=None, seed=0): # the control: the whole so
     "Every source class as it is"
     return pd.Series(1., source.classes)
 
+def _share(like):
+    if not 0 < like <= 1: raise DataError(f'like is {like}: wanted a share of the images, above 0 and at most 1, or weights')
+    return like
+
 def random_classes(source, target=None, ckpt=None, seed=0, like=.5): # like: share of the images, or weights
     "Classes drawn at random, as many as come nearest to the amount of `like`"
-    n = like*len(source) if np.isscalar(like) else effective_sample_size(like, source)
+    n = _share(like)*len(source) if np.isscalar(like) else effective_sample_size(like, source)
     order = np.random.default_rng(seed).permutation(len(source.classes))
     count = np.cumsum(source.items['cls'].value_counts().reindex(source.classes).to_numpy()[order])
     kept = order[:1 + np.argmin(abs(count - n))]
@@ -82,17 +90,18 @@ def random_classes(source, target=None, ckpt=None, seed=0, like=.5): # like: sha
 
 def random_items(source, target=None, ckpt=None, seed=0, like=.5): # like: share of the images, or weights, which are dealt out anew
     "Images drawn at random: exactly the amount of `like`"
-    w = np.arange(len(source)) < max(1, round(like*len(source))) if np.isscalar(like) else item_weights(source, like)
+    w = np.arange(len(source)) < max(1, round(_share(like)*len(source))) if np.isscalar(like) else item_weights(source, like)
     return np.random.default_rng(seed).permutation(w.astype(float))
 
 # %% ../nbs/09_importance.ipynb #c017
 def human(source, target=None, ckpt=None, seed=0, classes=()): # values of `cls`, or prefixes of an industry
     "Classes picked by a person, by name or by industry. Raises `DataError` for a name that is neither"
+    classes = [classes] if isinstance(classes, str) else classes
     items = source.items.drop_duplicates('cls').set_index('cls')['industry']
     fits = pd.DataFrame({p: [c == p or f'{i}/'.startswith(f'{p}/') for c, i in items.items()] for p in classes}, items.index)
     unknown = [p for p in classes if not fits[p].any()]
     if unknown or not len(classes):
-        raise DataError(f'{unknown or "nothing"} is a class or an industry of {source.name}: there are the industries {sorted(set(items))}')
+        raise DataError(f'{source.name} has no class or industry {unknown or "(none named)"}: there are the industries {sorted(set(items))}')
     return fits.any(axis=1).astype(float).reindex(source.classes)
 
 # %% ../nbs/09_importance.ipynb #c020

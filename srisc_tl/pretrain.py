@@ -67,13 +67,14 @@ class Stage:
     "Training on a corpus, from wherever the stage before has ended"
     corpus: Corpus
     weights: pd.Series|dict|np.ndarray = None # importance weights, by class or by item; None: uniform
+    draw: str = 'w'                           # what they are called in the stage's name
 
     @cached_property
     def item_weights(self): # all equal is uniform
         w = item_weights(self.corpus, self.weights)
         return None if w is None or np.ptp(w) == 0 else w
     @property
-    def name(self): return self.corpus.name + ('' if self.item_weights is None else '@w')
+    def name(self): return self.corpus.name + ('' if self.item_weights is None else f'@{self.draw}')
     @property
     def n_images(self): return len(self.corpus)
     @cached_property

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .backbone import Checkpoint
+from .benefit import ours
 from .build import Corpus
 from .convention import DataError
 from .corpus import item_weights
@@ -26,7 +27,7 @@ from .soseleto import soseleto
 _all_ = ['importance_weights', 'effective_sample_size', 'distance_from_uniform', 'mean_weights']
 
 SELECTORS = dict(uniform=uniform, random=random_classes, random_items=random_items, human=human, ngiam=ngiam,
-                 emd=emd_classes, gabor=gabor, soseleto=soseleto)
+                 emd=emd_classes, gabor=gabor, soseleto=soseleto, ours=ours)
 
 def select(
     selector: str,           # a key of `SELECTORS`

@@ -66,6 +66,12 @@ def adapter(
 def adapter_losses(p, x, y, of='s'): # [b, n] features, [b] classes → [b]; of: 's' source, 't' target
     return F.cross_entropy(x @ p['shared'] @ p[f'head_{of}'] + p[f'bias_{of}'], y, reduction='none')
 
+def _check_sides(f_s, y_s, f_t, y_t):
+    for f, y, what in ((f_s, np.asarray(y_s), 'source'), (f_t, np.asarray(y_t), 'target')):
+        if np.ndim(f) != 2 or not len(y) or y.shape != np.shape(f)[:1] or y.dtype.kind not in 'iu' or y.min() < 0:
+            raise DataError(f'{what}: features {np.shape(f)} want as many class numbers from 0, got labels {y.shape} of {y.dtype}')
+    if np.shape(f_s)[1] != np.shape(f_t)[1]: raise DataError(f'{np.shape(f_s)[1]} source and {np.shape(f_t)[1]} target features: not of one model')
+
 def item_importance(
     f_s: np.ndarray, # [N, D] features of the source, maybe a memory map
     y_s: np.ndarray, # [N] source classes as numbers
@@ -76,7 +82,8 @@ def item_importance(
     seed: int = 0,
     **step,          # to `soseleto_step`
 ) -> np.ndarray:     # [N] in [0, 1]; ½: neither good nor bad
-    "Weights of source images that serve the target, by a linear layer. Raises `DataError` for features that are not finite, or where none serves"
+    "Weights of source images that serve the target, by a linear layer. Raises `DataError` for bad arrays, or where none serves"
+    _check_sides(f_s, y_s, f_t, y_t)
     mean = sum(np.asarray(f_s[i:i + 4096], np.float64).sum(0) for i in range(0, len(f_s), 4096))/len(f_s)
     unit = lambda f: torch.tensor((d := f - mean)/np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-30), dtype=torch.float32)
     y, target = torch.as_tensor(y_s), (unit(f_t), torch.as_tensor(y_t))

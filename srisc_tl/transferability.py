@@ -158,11 +158,12 @@ def h_score(
     f = check_matrix(f)
     codes, n = check_labels(y, len(f))
     if why := no_contest(n): return meaningless('h_score', why)
+    N, different = len(f), len({x.tobytes() for x in f})
     f = _centred(f)
     s, u = spectrum(f, codes)
-    N, between = len(f), (u**2/n).sum(1)
-    if not regularised and len(s) >= N - 1:
-        return meaningless('h_score', f'{N} images fill all of their {len(s)} directions: C−1 for any features')
+    between = (u**2/n).sum(1)
+    if not regularised and len(s) >= different - 1 and different > len(n):
+        return meaningless('h_score', f'{different} images fill all of their {len(s)} directions: C−1 for any features')
     if not regularised or not len(s): return float(between.sum())
     a = _shrinkage(f, s)
     return float((1 - a)*(between*s/(N - 1)/((1 - a)*s/N + a*s.sum()/f.size)).sum())

@@ -15,7 +15,8 @@ BAD = dict(
     srisc_select='--ckpt MISSING --corpus MISSING --target MISSING --selector ngiam --out NEW',
     srisc_finetune='--ckpt MISSING --target MISSING',
     srisc_run='regimes --zoo MISSING --store NEW',
-    srisc_report='--store MISSING --out NEW')
+    srisc_report='--store MISSING --out NEW',
+    srisc_recommend='--store NEW --target MISSING --out NEW')
 
 @pytest.fixture
 def call(tmp_path):
