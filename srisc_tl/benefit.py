@@ -1,4 +1,4 @@
-"""A selection that does not hurt: each part of the source is tried by a short training, and weighs as much as the target's own images are sure that it helps.
+"""A selection that does not hurt: each part of the source is tried by a short training, and weighs as much as the target's own images lead to expect of it.
 
 Docs: https://srisc-tl.github.io/srisc_tl/benefit.html.md"""
 
@@ -70,7 +70,7 @@ def left_out_losses(
 def benefits(
     losses: np.ndarray, # [K, R, N] of K experts, each trained R times, on N images; [K, N] for R = 1
     names: list = None, # [K]
-) -> pd.DataFrame:      # by expert, best first: gain over the average expert, its standard error, both after shrinking, probability that it is above 0
+) -> pd.DataFrame:      # by expert, best first: gain over the average expert, its standard error, both after shrinking, probability above 0, expected improvement
     "How sure it is that an expert is better than the average one: random effects (DerSimonian & Laird 1986)"
     losses = np.asarray(losses, np.float64)
     losses = losses[:, None] if losses.ndim == 2 else losses
@@ -82,9 +82,9 @@ def benefits(
     spread = max(0., m.var(ddof=1) - var.mean())                       # of true gains: what images and luck do not explain
     keep = spread/np.maximum(spread + var, 1e-300) if spread else 0*m
     mean, sd = m*keep, np.sqrt(keep*var)
-    p = np.where(sd > 0, norm.cdf(mean/np.where(sd > 0, sd, 1)), np.where(mean == 0, .5, mean > 0))
-    df = pd.DataFrame(dict(gain=m, se=np.sqrt(var), shrunk=mean, shrunk_se=sd, probability=p), names)
-    return df.sort_values('probability', ascending=False, kind='stable')
+    z = np.divide(mean, sd, out=np.sign(mean)*40, where=sd > 0)
+    df = pd.DataFrame(dict(gain=m, se=np.sqrt(var), shrunk=mean, shrunk_se=sd, probability=norm.cdf(z), improvement=sd*norm.pdf(z) + mean*norm.cdf(z)), names)
+    return df.sort_values(['improvement', 'gain'], ascending=False, kind='stable')
 
 # %% ../nbs/09d_benefit.ipynb #c016
 def set_benefits(
@@ -112,10 +112,11 @@ def set_benefits(
 def ours(source, target, ckpt, seed=0, **options):
     # ckpt: trained on `source`; only its body's name and its image size are used. seed: of nothing, as the experts are the same for every target.
     # options: to `set_benefits`, with a seed of the experts as `expert_seed`
-    "Images of each dataset by the probability that it helps the target more than others do"
+    "Images of each dataset by the improvement that the target's images lead to expect of it"
     if ckpt is None: raise DataError('`ours` needs a checkpoint, for the body and the image size of its experts')
-    p = set_benefits(source, target, ckpt.arch, **dict(size=trained_size(ckpt), experts=ckpt.path.parent) | options).probability
-    w = source.items['dataset'].map(p).fillna(.5).to_numpy(np.float64)
+    v = set_benefits(source, target, ckpt.arch, **dict(size=trained_size(ckpt), experts=ckpt.path.parent) | options).improvement
+    v = v if v.any() else v + 1                                        # nothing to tell them apart
+    w = source.items['dataset'].map(v).fillna(v.mean()).to_numpy(np.float64)
     return w/w.mean()
 
 # %% ../nbs/09d_benefit.ipynb #c020
@@ -123,13 +124,14 @@ def plot_benefits(
     table: pd.DataFrame, # from `benefits`
     ax=None,
 ):                       # matplotlib axes
-    "Gains with their 95 % intervals, best first; the darker, the surer that a set helps more than the others do"
+    "Gains with their 95 % intervals, best first; the darker, the surer that a set helps more than the others do; to the right its weight"
     df = table.iloc[::-1]
     ax = ax or plt.subplots(figsize=(6, 1 + .26*len(df)), layout='constrained')[1]
     y = np.arange(len(df))
     ax.barh(y, df['gain'], color=plt.cm.Blues(.2 + .7*df['probability'].to_numpy()))
     ax.errorbar(df['gain'], y, xerr=1.96*df['se'], fmt='none', ecolor='.4', elinewidth=1)
     ax.axvline(0, color='.4', linewidth=.8)
-    for i, p in zip(y, df['probability']): ax.annotate(f'{p:.0%}', (1.01, i), xycoords=('axes fraction', 'data'), va='center', fontsize=8)
-    ax.set(yticks=y, yticklabels=df.index, xlabel='gain over the average set (squared error on images left out)', title='probability that a set helps: right')
+    w = df['improvement']/df['improvement'].mean() if df['improvement'].any() else df['improvement'] + 1
+    for i, v in zip(y, w): ax.annotate(f'× {v:.1f}', (1.01, i), xycoords=('axes fraction', 'data'), va='center', fontsize=8)
+    ax.set(yticks=y, yticklabels=df.index, xlabel='gain over the average set (squared error on images left out)', title='what each set of the source does for the target')
     return ax

@@ -122,7 +122,7 @@ def srisc_pretrain(
     industry: str = '',             # of the narrowings: electronics/pcb/bare; default: the deepest below electronics/pcb
     weights: str = '',              # for stages marked @w: the file that srisc_select wrote, or balanced
     target: str = '',               # or: folder of a target, to select by; the sequential checkpoint is asked
-    selector: str = 'ngiam',        # a key of SELECTORS: ngiam, emd, gabor, soseleto, uniform, random, random_items
+    selector: str = 'ngiam',        # a key of SELECTORS: ngiam, ours, emd, gabor, soseleto, uniform, random, random_items
     natural: str = '',              # for joint stages: folder of natural images, as a corpus, standardised, or raw by class
     out: str = 'checkpoints',       # folder of checkpoints
     arch: str = 'tf_efficientnet_lite0', # body, by its timm or torchvision name
@@ -147,7 +147,7 @@ def srisc_select(
     ckpt: str = '',            # folder of a checkpoint trained on the corpus
     corpus: str = '',          # folder of the source corpus
     target: str = '',          # folder of the target's corpus, or of its standardised set
-    selector: str = 'ngiam',   # a key of SELECTORS: ngiam, emd, gabor, soseleto, uniform, random, random_items, human
+    selector: str = 'ngiam',   # a key of SELECTORS: ngiam, ours, emd, gabor, soseleto, uniform, random, random_items, human
     out: str = 'weights.csv',  # where the class weights go; weights of images go beside it, into NAME.images.parquet
     seed: int = 0,
     classes: str = '',         # for human: industries or classes of the source, comma-separated
