@@ -70,8 +70,8 @@ def left_out_losses(
 def benefits(
     losses: np.ndarray, # [K, R, N] of K experts, each trained R times, on N images; [K, N] for R = 1
     names: list = None, # [K]
-) -> pd.DataFrame:      # by expert, best first: gain over the average expert, its standard error, both after shrinking, probability above 0, expected improvement
-    "How sure it is that an expert is better than the average one: random effects (DerSimonian & Laird 1986)"
+) -> pd.DataFrame:      # by expert, best first: gain over the average one and its error, both shrunk, probability above 0, expected improvement; weight: its ratio to the mean
+    "How sure it is that an expert is better than the average one: random effects, their spread by moments (Hedges & Olkin 1985)"
     losses = np.asarray(losses, np.float64)
     losses = losses[:, None] if losses.ndim == 2 else losses
     gain = losses.mean((0, 1)) - losses                                # image by image, so that hard images are hard for all
@@ -83,8 +83,10 @@ def benefits(
     keep = spread/np.maximum(spread + var, 1e-300) if spread else 0*m
     mean, sd = m*keep, np.sqrt(keep*var)
     z = np.divide(mean, sd, out=np.sign(mean)*40, where=sd > 0)
-    df = pd.DataFrame(dict(gain=m, se=np.sqrt(var), shrunk=mean, shrunk_se=sd, probability=norm.cdf(z), improvement=sd*norm.pdf(z) + mean*norm.cdf(z)), names)
-    return df.sort_values(['improvement', 'gain'], ascending=False, kind='stable')
+    v = sd*norm.pdf(z) + mean*norm.cdf(z)
+    w = v/v.mean() if v.any() else v + 1                               # nothing tells them apart: uniform
+    df = pd.DataFrame(dict(gain=m, se=np.sqrt(var), shrunk=mean, shrunk_se=sd, probability=norm.cdf(z), improvement=v, weight=w), names)
+    return df.sort_values(['weight', 'gain'], ascending=False, kind='stable')
 
 # %% ../nbs/09d_benefit.ipynb #c016
 def set_benefits(
@@ -114,9 +116,8 @@ def ours(source, target, ckpt, seed=0, **options):
     # options: to `set_benefits`, with a seed of the experts as `expert_seed`
     "Images of each dataset by the improvement that the target's images lead to expect of it"
     if ckpt is None: raise DataError('`ours` needs a checkpoint, for the body and the image size of its experts')
-    v = set_benefits(source, target, ckpt.arch, **dict(size=trained_size(ckpt), experts=ckpt.path.parent) | options).improvement
-    v = v if v.any() else v + 1                                        # nothing to tell them apart
-    w = source.items['dataset'].map(v).fillna(v.mean()).to_numpy(np.float64)
+    by = set_benefits(source, target, ckpt.arch, **dict(size=trained_size(ckpt), experts=ckpt.path.parent) | options).weight
+    w = source.items['dataset'].map(by).fillna(1.).to_numpy(np.float64)
     return w/w.mean()
 
 # %% ../nbs/09d_benefit.ipynb #c020
@@ -131,7 +132,6 @@ def plot_benefits(
     ax.barh(y, df['gain'], color=plt.cm.Blues(.2 + .7*df['probability'].to_numpy()))
     ax.errorbar(df['gain'], y, xerr=1.96*df['se'], fmt='none', ecolor='.4', elinewidth=1)
     ax.axvline(0, color='.4', linewidth=.8)
-    w = df['improvement']/df['improvement'].mean() if df['improvement'].any() else df['improvement'] + 1
-    for i, v in zip(y, w): ax.annotate(f'× {v:.1f}', (1.01, i), xycoords=('axes fraction', 'data'), va='center', fontsize=8)
+    for i, v in zip(y, df['weight']): ax.annotate(f'× {v:.1f}', (1.01, i), xycoords=('axes fraction', 'data'), va='center', fontsize=8)
     ax.set(yticks=y, yticklabels=df.index, xlabel='gain over the average set (squared error on images left out)', title='what each set of the source does for the target')
     return ax

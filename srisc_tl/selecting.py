@@ -71,10 +71,8 @@ class Question:
     out: Path               # folder of checkpoints
     recipe: Recipe          # of each pretraining stage
     human: dict             # as `HUMAN`
-    arch: str = Settings.arch
-    start: Checkpoint = None # what every stage on the source starts from
-    ckpt: Checkpoint = None  # trained on all of the source from there
-    n_jobs: int = 1          # processes that a selector may train with
+    ckpt: Checkpoint = None # trained on all of the source
+    n_jobs: int = 1         # processes that a selector may train with
 
 OPTIONS = dict( # selector → its options, or a function of the question that gives them
     human=lambda q: dict(classes=human_picks(q.target, q.source, q.human)),
@@ -152,14 +150,14 @@ class SelectorStudy:
     def stages(self, x, t, seed, ckpts):
         if x == 'none': return get_stages('imagenet', {}), {}
         q = Question(x, self.source, draw_target(self.targets[t], self.s.per_class, seed, self.s.seed)[0], t, seed, Path(self.out), self.s.recipe,
-                     self.human, self.s.arch, ckpts.get(('none', t)), ckpts.get(('uniform', t)), self.s.n_jobs)
-        w, facts = chosen_weights(q if x not in NO_MODEL else replace(q, start=None, ckpt=None), self.options)
+                     self.human, ckpts.get(('uniform', t)), self.s.n_jobs)
+        w, facts = chosen_weights(q if x not in NO_MODEL else replace(q, ckpt=None), self.options)
         return get_stages('adaptive', dict(srisc=self.source), w), facts
 
     def run_seed(self, seed, left): # left: trials to run
         if self.s.n_jobs != 1: fresh_workers()
         of = {t: [o.selector for o in left if o.target == t] for t in dict.fromkeys(o.target for o in left)}
-        models = {(x, t) for t, xs in of.items() if set(xs) - set(NO_MODEL) for x in ('none', 'uniform')}
+        models = {('uniform', t) for t, xs in of.items() if set(xs) - set(NO_MODEL)}
         early = [(x, t) for t, xs in of.items() for x in NO_MODEL if x in xs or (x, t) in models]
         with self.clock(f'seed {seed}: pretrain {len(early)} without a look at the target'): ckpts, facts = self.pretrain(early, seed, {})
         for t, xs in of.items():
