@@ -21,11 +21,11 @@ from .effects import arm_names
 from .evidence import checkpoints_in, score_checkpoint, score_trials
 from .experiment import Store, check_names
 from .figures import pct
-from .finetune import draw_target
 from .page import Section, write_page
 from .ranking import QUICK, rank_scores
 from .recommend import USUAL, Recommendation, recommend
 from .regret import regret
+from .splits import draw_target
 
 # %% ../nbs/12hb_advice.ipynb #c006
 def past_targets(

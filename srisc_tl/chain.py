@@ -17,15 +17,16 @@ from pathlib import Path
 import pandas as pd
 
 from .backbone import load_checkpoint, save_checkpoint
+from .build import Corpus, build_corpus, load_corpus
 from .consolidate import load_zoo
 from .convention import DataError
-from .build import Corpus, build_corpus, load_corpus
 from .experiment import ARMS, STUDIES, Store, get_trials, run_study
-from .finetune import draw_target, error_rates, finetune, predict, split_target
+from .finetune import error_rates, finetune, predict
 from .lineage import check_source
 from .planning import fresh_workers, pretrain_all
 from .regimes import get_stages
 from .selection import select
+from .splits import draw_target, split_target
 from .training import Recipe
 from .weight_files import save_selection
 
@@ -173,13 +174,14 @@ def finetune_to(
     out: str|Path,    # folder of the model
     per_class: int = 10**9, # training images a class
     seed: int = 0,
+    source: str|Path = '', # folder of the source corpus, for strategies that train on its images
     **kwargs,         # to `finetune`
 ) -> dict:            # error, macro_error, n_train, n_test
     "Fine-tune on a target, measure on its test part, keep the model as a checkpoint. Raises `DataError` when `out` is there already"
     if Path(out).exists(): raise DataError(f'{out} is there already: name another folder for the model')
     start = load_checkpoint(ckpt) if ckpt else None
     train, parts = draw_target(target, per_class, seed)
-    learn = finetune(start, train, seed=seed, **kwargs)
+    learn = finetune(start, train, seed=seed, source=load_corpus(source) if source else None, **kwargs)
     found = dict(error_rates(*predict(learn, parts['test'])), n_train=len(train), n_test=len(parts['test']))
     arch = start.arch if start else kwargs.get('arch', Settings.arch)
     save_checkpoint(learn.model, out, dict(arch=arch, n_in=learn.dls.made['n_in'], parent=start.hash if start else None, corpus_hash=train.hash,

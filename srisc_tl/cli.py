@@ -161,16 +161,17 @@ def srisc_select(
 def srisc_finetune(
     ckpt: str = '',            # folder of a checkpoint; empty: from scratch
     target: str = '',          # folder of the target's corpus, or of its standardised set
-    strategy: str = 'full',    # full, frozen or discriminative
+    strategy: str = 'full',    # a key of STRATEGIES: full, lp_ft, keep_stats, frozen, discriminative, l2sp, delta, lwf, with_source, …; a wrong one lists them all
     per_class: int = 0,        # training images a class; 0: all
-    epochs: int = 20,
+    epochs: int = 20,          # 0: by the size of the target (BiT-HyperRule)
     size: int = 96,            # pixels of a side
     seed: int = 0,
+    source: str = '',          # folder of the source corpus, for with_source
     out: str = 'model',        # folder of the fine-tuned model
 ):
     "Fine-tune on a target, say the test error, keep the model"
     from srisc_tl.chain import finetune_to, open_target
-    print(finetune_to(ckpt, open_target(target), out, per_class or 10**9, seed, strategy=strategy, epochs=epochs, size=size))
+    print(finetune_to(ckpt, open_target(target), out, per_class or 10**9, seed, source, strategy=strategy, epochs=epochs, size=size))
 
 # %% ../nbs/15_cli.ipynb #c023
 @call_parse(pos=['study'])

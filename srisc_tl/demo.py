@@ -17,19 +17,19 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from .build import Corpus
 from .chain import SCALES, Clock, Settings, build_corpora, pretrain_regimes, run_trials, study_regimes
 from .consolidate import class_counts, load_zoo, plot_class_counts, plot_samples
 from .convention import DATASETS, DataError, Dataset
-from .build import Corpus
 from .experiment import STUDIES, Store, check_names
-from .finetune import draw_target
 from .page import Section
 from .preprocess import plot_sizes
-from .standardise import standardise_all
 from .report import key_finding, report, result_sections
 from .selecting import HUMAN, SELECTOR_SCALES, SelectorStudy, read_human
 from .selection import SELECTORS, compare_weights
 from .selector_report import pool_seeds, selector_finding, selector_sections
+from .splits import draw_target
+from .standardise import standardise_all
 from .synth_zoo import NATURAL, SYNTH, synth_declarations, synth_natural, synth_zoo
 
 # %% ../nbs/13c_demo.ipynb #c004

@@ -25,7 +25,7 @@ from .corpus import nested_subsets
 from .distances import NEEDS, SCORES, get_scores
 from .experiment import check_names
 from .features import features
-from .finetune import draw_target
+from .splits import draw_target
 from .transferability import MeaninglessWarning
 
 # %% ../nbs/12e_evidence.ipynb #c006

@@ -20,12 +20,12 @@ from .chain import open_target, select_to
 from .consolidate import load_zoo
 from .convention import DataError, Dataset, content_hash, safe_name
 from .corpus import balanced_weights
-from .finetune import split_target
 from .lineage import family_tree
 from .planning import as_text, first_here, pretrain_all, training_plan, what_ran
 from .pretrain import Published, stage_key
 from .regimes import PUBLISHED, REGIMES, all_texts, get_regimes, get_stages
 from .selection import SELECTORS
+from .splits import split_target
 from .standardise import standardise
 from .weight_files import load_selection
 

@@ -21,6 +21,7 @@ from fastai.vision.all import (Callback, CancelValidException, CrossEntropyLossF
 from tqdm.auto import tqdm
 
 from .convention import DataError
+from .depthwise import SmallDepthwise
 
 # %% ../nbs/06d_training.ipynb #c004
 class HalfPrecision(Callback):
@@ -160,7 +161,8 @@ def get_learner(
     if r.compile: model[0].compile()
     mine = [*PRECISION[r.precision](), *([GradientAccumulation(r.accumulate*dls.train.bs)] if r.accumulate > 1 else []), *([MixUp(r.mixup)] if r.mixup else [])]
     loss = CrossEntropyLossFlat(label_smoothing=r.label_smoothing)
+    form = [ChannelsLast(), *([SmallDepthwise()] if r.precision == 'fp32' and not r.compile else [])]
     learn = Learner(dls, model, loss, opt_func=AdamW, wd=r.wd, **kwargs,
-                    cbs=[ChannelsLast(), NoValid(), FloatLosses(), Tick(tick) if tick else Bar(desc), *mine, *cbs])
+                    cbs=[*form, NoValid(), FloatLosses(), Tick(tick) if tick else Bar(desc), *mine, *cbs])
     learn.remove_cbs([cb for cb in learn.cbs if cb.name == 'progress'])
     return learn
