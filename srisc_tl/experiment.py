@@ -93,9 +93,7 @@ STUDIES = dict(
     regimes=partial(grid, 'regimes'),
     target_size=partial(grid, 'target_size', per_class=(5, 10, 20, 50), regimes=('scratch', 'imagenet', 'sequential')),
     adaptive=partial(grid, 'adaptive', selectors=SELECTED),
-    strategies=partial(grid, 'strategies', regimes=('imagenet', 'sequential'), strategies=(
-        'full', 'fastai', 'frozen', 'half', 'discriminative', 'layerwise', 'keep_stats', 'lp_ft', 'l2sp', 'delta', 'bss', 'stochnorm', 'ema', 'lwf', 'cotuning',
-        'bituning')))
+    strategies=partial(grid, 'strategies', regimes=('imagenet', 'sequential'), strategies=('full', 'frozen', 'discriminative')))
 
 # %% ../nbs/12_experiment.ipynb #c018
 def get_trials(
