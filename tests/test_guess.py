@@ -303,7 +303,7 @@ def test_damaged_folders(tmp_path):
         shutil.rmtree(root)
 
 def test_ten_thousand_files(tmp_path):
-    "Not with the square of their number: within a minute of one processor, where 5 seconds are usual"
+    "Within 5 seconds of one processor"
     from srisc_tl.guess import guess
     rng = np.random.default_rng(0)
     for i in range(5): picture(tmp_path/f'one{i}.png', rng, (320, 240))
@@ -314,7 +314,7 @@ def test_ten_thousand_files(tmp_path):
         (tmp_path/f'set/{split}/notes/{i}.txt').write_text(f'{i % 4} .5 .5 .1 .1\n')
     start = time.process_time()
     best = guess(tmp_path/'set')[0]
-    assert time.process_time() - start < 60 and best.reader == 'sidecar' and len(best.classes) == 4
+    assert time.process_time() - start < 5 and best.reader == 'sidecar' and len(best.classes) == 4
 
 # ---- sets that have a declaration: the guess does not see it
 
