@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from fastai.vision.all import Callback, hook_outputs
 from torch import nn
 
+from .added_loss import AddedLoss
 from .backbone import Checkpoint, get_model
 from .convention import DataError
 from .layers import blocks
@@ -172,9 +173,8 @@ def attention(
     return ((importance - importance.mean())/importance.std(correction=0).clamp_min(1e-12)/5).softmax(0)
 
 # %% ../nbs/10c_anchors.ipynb #c023
-class DELTA(Callback):
+class DELTA(AddedLoss):
     "Layers give what they gave at the start, where it matters for the target. Li et al. 2019"
-    order = 45 # after the head has been probed
     def __init__(self,
         alpha: float = .01,      # of the penalty, ≥ 0
         beta: float = .01,       # of the head's decay, ≥ 0
@@ -201,13 +201,11 @@ class DELTA(Callback):
         of = lambda body: [blocks(body)[k] for k in self.names]
         self.hooks = hook_outputs(of(self.model[0]), detach=False), hook_outputs(of(self.teacher), detach=True)
 
-    def after_loss(self):
-        if not self.training: return
+    def term(self):
         with torch.no_grad(): self.teacher(self.xb[0])
         maps, start = ([channel_maps(h.stored, self.nhwc) for h in hooks] for hooks in self.hooks)
         head = sum((p**2).sum() for p in self.model[1].parameters() if p.ndim > 1)
-        self.learn.loss_grad = self.loss_grad + self.alpha*delta_penalty(maps, start, self.weights) + self.beta/2*head
-        self.learn.loss = self.loss_grad.clone()
+        return self.alpha*delta_penalty(maps, start, self.weights) + self.beta/2*head
 
     def after_fit(self):
         for h in getattr(self, 'hooks', ()): h.remove()

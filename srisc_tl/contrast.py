@@ -12,9 +12,9 @@ from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
-from fastai.vision.all import Callback
 from torch import nn
 
+from .added_loss import AddedLoss
 from .convention import DataError
 
 # %% ../nbs/10f_contrast.ipynb #c004
@@ -29,9 +29,8 @@ def contrast_loss(
     return -(logp.masked_fill(~mine, 0.).sum(1)/mine.sum(1)).mean()
 
 # %% ../nbs/10f_contrast.ipynb #c006
-class BiTuning(Callback):
+class BiTuning(AddedLoss):
     "Contrast to the class's weight and between images. Zhong et al. 2020"
-    order = 45
     def __init__(self,
         weight: float = 1.,  # of both contrasts, ≥ 0
         keys: int = 40,      # kept for each class
@@ -73,8 +72,7 @@ class BiTuning(Callback):
         positive = torch.cat([yes, of[None] == y[:, None]], 1)
         return contrast_loss(logits, positive, torch.cat([yes, self.filled.flatten().expand(len(y), -1)], 1))
 
-    def after_loss(self):
-        if not self.training: return
+    def term(self):
         y, (h, z) = self.yb[0].as_subclass(torch.Tensor), self.new_keys()
         w, q = F.normalize(self.model[1][-1].weight)[y], F.normalize(self.extra(self.f))
         loss = self.against(w, F.normalize(self.f), self.bank[0], y) + self.against(q, z, self.bank[1], y)
@@ -82,8 +80,7 @@ class BiTuning(Callback):
             for bank, v in zip(self.bank, new): bank[c, self.next[c]] = v
             self.filled[c, self.next[c]] = True
             self.next[c] = (self.next[c] + 1) % self.keys
-        self.learn.loss_grad = self.loss_grad + self.weight*loss
-        self.learn.loss = self.loss_grad.clone()
+        return self.weight*loss
 
     def after_fit(self):
         if hasattr(self, 'hook'): self.hook.remove()

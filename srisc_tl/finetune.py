@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from fastai.vision.all import GradientClip, L, Learner, set_seed
 
+from .added_loss import AddedLoss
 from .anchors import DELTA, L2SP, fisher_weights
 from .backbone import Checkpoint, get_model, normalize_stats
 from .build import Corpus
@@ -84,7 +85,7 @@ STRATEGIES = dict(
     discriminative=Strategy((.1, .3, 1.), lr=2e-3),                                    # lower layers slower
     layerwise=Strategy(tuple(.75**k for k in range(8, -1, -1)), lr=2e-3),              # each layer slower than the one above, Bao et al. 2022
     fastai=Strategy(lr=2e-3, fit=fastai_default),                                      # what fastai does unasked
-    keep_stats=Strategy(lr=5e-4, cbs=lambda s: [KeepStats(), GradientClip()]),         # all weights, batch norm by the statistics of the start
+    keep_stats=Strategy(cbs=lambda s: [KeepStats(), GradientClip()]),         # all weights, batch norm by the statistics of the start
     lp_ft=Strategy(lr=3e-4, cbs=lambda s: [ProbeHead(), KeepStats(), GradientClip()]), # linear probe, then all weights, Kumar et al. 2022
     l2sp=Strategy(wd=0., cbs=lambda s: [L2SP()]),                                      # weights held at their start, Li et al. 2018
     l2sp_all=Strategy(wd=0., cbs=lambda s: [L2SP(scope='all')]),                       # biases and norms, too
@@ -145,9 +146,9 @@ def split_with(
     model: torch.nn.Module,
 ) -> Callable: # fastai splitter
     "Groups of layers by a strategy's rates, with what its callbacks train beside the model"
-    for cb in cbs:
-        if hasattr(cb, 'fits'): cb.fits(model)
-    more = [p for cb in cbs if hasattr(cb, 'extra') for p in cb.extra.parameters()]
+    adding = [cb for cb in cbs if isinstance(cb, AddedLoss)]
+    for cb in adding: cb.fits(model)
+    more = [p for cb in adding if cb.extra is not None for p in cb.extra.parameters()]
     def splitter(m):
         groups = layer_groups(m, len(s.rates) - 1)
         return L(*groups[:-1], groups[-1] + more)

@@ -12,18 +12,18 @@ import itertools
 
 import torch
 import torch.nn.functional as F
-from fastai.vision.all import Callback, no_random
+from fastai.vision.all import no_random
 from torch import nn
 
+from .added_loss import AddedLoss
 from .backbone import get_head
 from .build import Corpus
 from .convention import DataError
 from .loading import get_dls
 
 # %% ../nbs/10g_mixing.ipynb #c004
-class WithSource(Callback):
+class WithSource(AddedLoss):
     "A batch of the source in each step, on its own head. Ge & Yu 2017, section 3.1"
-    order = 45
     def __init__(self,
         source: Corpus,       # nothing of the target in it
         weights=None,         # [N] of its images, as `select` gives them; None: uniform
@@ -46,13 +46,10 @@ class WithSource(Callback):
         with no_random(self.seed): dls = get_dls(self.source, bs=bs, weights=self.weights, seed=self.seed, device=self.dls.device, **self.dls.made)
         self.batches = itertools.chain.from_iterable(dls.train for _ in itertools.count())
 
-    def after_loss(self):
-        if not self.training: return
+    def term(self):
         with no_random(self.seed + self.train_iter): # what it draws does not change what the target draws
             x, y = (t.as_subclass(torch.Tensor) for t in next(self.batches))
-            loss = F.cross_entropy(self.extra(self.model[0](x)), y)
-        self.learn.loss_grad = self.loss_grad + self.weight*loss
-        self.learn.loss = self.loss_grad.clone()
+            return self.weight*F.cross_entropy(self.extra(self.model[0](x)), y)
 
     def after_fit(self):
         if hasattr(self, 'batches'): del self.batches

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from .added_loss import AddedLoss
 from .convention import DataError
 
 # %% ../nbs/10d_smooth.ipynb #c004
@@ -27,7 +28,7 @@ def spectral_shrinkage(
     gram = f @ f.T if len(f) <= f.shape[1] else f.T @ f
     return torch.linalg.eigvalsh(gram)[:k].clamp_min(0).sum()
 
-class BSS(Callback):
+class BSS(AddedLoss):
     "Presses the smallest singular values of the features. Chen et al. 2019"
     def __init__(self,
         eta: float = .001, # weight of the penalty
@@ -35,10 +36,7 @@ class BSS(Callback):
     ): self.eta, self.k = eta, k
     def before_fit(self): self.hook = self.model[1][-1].register_forward_pre_hook(self.keep)
     def keep(self, module, inputs): self.f = inputs[0]
-    def after_loss(self):
-        if not self.training: return
-        self.learn.loss_grad = self.loss_grad + self.eta*spectral_shrinkage(self.f.float(), self.k)
-        self.learn.loss = self.loss_grad.clone()
+    def term(self): return self.eta*spectral_shrinkage(self.f.float(), self.k)
     def after_fit(self): self.hook.remove()
 
 # %% ../nbs/10d_smooth.ipynb #c007

@@ -13,19 +13,19 @@ from copy import deepcopy
 import numpy as np
 import torch
 import torch.nn.functional as F
-from fastai.vision.all import Callback, hook_output
+from fastai.vision.all import hook_output
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 
+from .added_loss import AddedLoss
 from .anchors import source_model
 from .backbone import Checkpoint, get_head
 from .convention import DataError
 
 # %% ../nbs/10e_source_head.ipynb #c004
-class SecondHead(Callback):
+class SecondHead(AddedLoss):
     "The source's head on the body that is fine-tuned; a subclass says what its logits are asked for"
-    order = 45
     def __init__(self,
         ckpt: Checkpoint,    # with its source head
         weight: float,       # of the second loss, ≥ 0
@@ -46,10 +46,7 @@ class SecondHead(Callback):
 
     def loss_of(self, logits): raise NotImplementedError # of the second head → what it costs
 
-    def after_loss(self):
-        if not self.training: return
-        self.learn.loss_grad = self.loss_grad + self.weight*self.loss_of(self.extra(self.hook.stored.as_subclass(torch.Tensor)))
-        self.learn.loss = self.loss_grad.clone()
+    def term(self): return self.weight*self.loss_of(self.extra(self.hook.stored.as_subclass(torch.Tensor)))
 
     def after_fit(self):
         if hasattr(self, 'hook'): self.hook.remove()
