@@ -1,9 +1,11 @@
-"""Each page twice: as nbdev-test runs it, and against the installed modules.
+"""Each page against the installed modules, and in the order in which a person runs it.
 
 nbdev-test runs the exported cells inside the notebook, so a module that was exported badly can pass there. test_installed leaves those
-cells out: their names come from `srisc_tl.<module>`, and the rest of the page has to work with them. Both run many pages in one process,
-which shares the slow imports and measures coverage; each page gets its modules freshly imported, since pages may fill registries."""
-import gc, importlib, os, random, signal, sys, traceback
+cells out: their names come from `srisc_tl.<module>`, and the rest of the page has to work with them. What only nbdev-test would notice,
+a name used above its definition, test_order finds without running anything; so nbdev-test itself runs for pages without a module, for one
+with a module, and for all with the flag `slow`. Many pages run in one process, which shares the slow imports and measures coverage; each
+page gets its modules freshly imported, since pages may fill registries."""
+import gc, importlib, os, random, signal, symtable, sys, traceback
 from collections import Counter
 from pathlib import Path
 import pytest
@@ -83,7 +85,26 @@ def test_installed(page, fresh, nothing_left, monkeypatch, record_property):
     room = room_of(page)
     for k, v in run_page(page, module_names(room) if room else {}).items(): record_property(k, v)
 
-@pytest.mark.parametrize('page', pages(), ids=page_id)
+def names_of(src):
+    "Names of the page that a cell binds, and that it needs; magics and shell lines left out"
+    lines = [o for o in src.splitlines() if not o.lstrip().startswith(('%', '!'))]
+    top = symtable.symtable('\n'.join(lines), 'cell', 'exec')
+    inner = lambda t: [c for k in t.get_children() for c in (k, *inner(k))]
+    bound = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported()}
+    return bound, {s.get_name() for t in (top, *inner(top)) for s in t.get_symbols() if s.is_referenced() and (t is top or s.is_global())}
+
+@pytest.mark.parametrize('page', [p for p in pages() if room_of(p)], ids=page_id)
+def test_order(page):
+    "What a person runs from top to bottom finds each name above: with the modules' names at hand, test_installed would not notice"
+    code = [c for c in cells(page, 'code') if c['directives'].get('eval') != 'false']
+    own, there = set().union(*(names_of(c['source'])[0] for c in code if exported(c))), set()
+    for c in code:
+        bound, needed = names_of(c['source'])
+        late = (needed & own) - there - bound
+        assert exported(c) or not late, f'{page_id(page)}: {sorted(late)} used before it is defined, in the cell\n{c["source"]}'
+        there |= bound
+
+@pytest.mark.parametrize('page', [pytest.param(p, marks=pytest.mark.slow if room_of(p) and p.stem != '00_convention' else ()) for p in pages()], ids=page_id)
 def test_nbdev(page, fresh, nothing_left, monkeypatch):
     from nbdev.test import nbdev_test
     monkeypatch.chdir(ROOT)
