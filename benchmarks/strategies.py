@@ -2,7 +2,7 @@
 rounds in random order, median of the rounds' ratios with quartiles. What is done once, before the first step (a probed head, attention,
 category relations), is a column of its own.
 
-    python benchmarks/strategies.py [--size 64] [--bs 16] [--rounds 9] [--arch tf_efficientnet_lite0] [--only l2sp,bss]
+    python benchmarks/strategies.py [--size 64] [--bs 16] [--steps 6] [--rounds 9] [--arch tf_efficientnet_lite0] [--only l2sp,bss]
 """
 import argparse, os, random, tempfile, time, warnings
 from pathlib import Path
@@ -10,7 +10,7 @@ warnings.filterwarnings('ignore')
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ap = argparse.ArgumentParser()
-for name, default in dict(size=64, bs=16, rounds=9, arch='tf_efficientnet_lite0', only='').items(): ap.add_argument(f'--{name}', type=type(default), default=default)
+for name, default in dict(size=64, bs=16, steps=6, rounds=9, arch='tf_efficientnet_lite0', only='').items(): ap.add_argument(f'--{name}', type=type(default), default=default)
 o = ap.parse_args()
 
 import numpy as np
@@ -23,6 +23,7 @@ from srisc_tl.build import build_corpus
 from srisc_tl.consolidate import load_zoo
 from srisc_tl.convention import Dataset
 from srisc_tl.finetune import STRATEGIES, finetune
+from srisc_tl.splits import take_per_class
 from srisc_tl.standardise import standardise
 from srisc_tl.synth_zoo import synth_declarations, synth_zoo
 from dataclasses import replace
@@ -43,6 +44,7 @@ names = ['syn_steel', 'syn_component']
 synth_zoo(tmp/'raw', datasets=names)
 for n in names: standardise(Dataset(**synth_declarations()[n]), tmp/'raw', tmp/'zoo')
 source, target = (build_corpus(load_zoo(tmp/'zoo'), tmp/'corpora', n, datasets=[n], pack=(o.size,)) for n in names)
+target = take_per_class(target, -(-o.steps*o.bs//len(target.classes)), seed=0)
 ckpt = save_checkpoint(get_model(o.arch, len(source.classes)), tmp/'c', dict(arch=o.arch, n_in=3, classes=list(source.classes)))
 
 def clocked(k):
