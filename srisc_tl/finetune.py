@@ -126,7 +126,7 @@ def finetune(
     lr: float = None,            # default: the strategy's
     source: Corpus = None,       # for strategies that train on images of the source
     tick: str = None,            # a file that counts images, instead of a bar
-) -> Learner:                    # trained
+) -> Learner:                    # trained; `made` is what a checkpoint's record says of it
     "Train a body with a new head on a target. Raises `DataError` for an unknown strategy, one that lacks what it needs, or a target of one class"
     if strategy not in STRATEGIES and not isinstance(strategy, Strategy): raise DataError(f'unknown strategy {strategy!r}; known: {list(STRATEGIES)}')
     if len(train.classes) < 2: raise DataError(f'{train.name} has one class only: {train.classes}')
@@ -136,6 +136,8 @@ def finetune(
     dls = get_dls(train, size=size, bs=bs, seed=seed, n_in=n_in, stats=normalize_stats(arch))
     cbs = s.cbs(Start(ckpt, train, source, dls, seed))
     learn = get_learner(dls, model, f'fine-tune on {train.name}', tick, cbs, Recipe(wd=s.wd), splitter=split_with(s, cbs, model))
+    learn.made = dict(arch=arch, n_in=n_in, size=size, classes=list(dls.vocab), seed=seed, corpus_hash=train.hash,
+                      parent=ckpt.hash if ckpt else None, stages=ckpt.record['stages'] if ckpt else [])
     with learn.no_logging(): s.fit(learn, epochs or bit_epochs(len(train), bs), np.array(s.rates)*(lr or s.lr))
     return learn
 
