@@ -183,7 +183,5 @@ def finetune_to(
     train, parts = draw_target(target, per_class, seed)
     learn = finetune(start, train, seed=seed, source=load_corpus(source) if source else None, **kwargs)
     found = dict(error_rates(*predict(learn, parts['test'])), n_train=len(train), n_test=len(parts['test']))
-    arch = start.arch if start else kwargs.get('arch', Settings.arch)
-    save_checkpoint(learn.model, out, dict(arch=arch, n_in=learn.dls.made['n_in'], parent=start.hash if start else None, corpus_hash=train.hash,
-                                           classes=list(learn.dls.vocab), seed=seed, metrics=found, stages=start.record['stages'] if start else []))
+    save_checkpoint(learn.model, out, dict(learn.made, metrics=found))
     return found

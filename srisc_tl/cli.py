@@ -1,4 +1,4 @@
-"""Thin commands over the rooms, each one call deep: `srisc_demo`, `srisc_import`, `srisc_check`, `srisc_build`, `srisc_pretrain`, `srisc_select`, `srisc_finetune`, `srisc_run`, `srisc_report`, `srisc_recommend`.
+"""Thin commands over the rooms, each one call deep: `srisc_demo`, `srisc_import`, `srisc_check`, `srisc_build`, `srisc_pretrain`, `srisc_select`, `srisc_finetune`, `srisc_export`, `srisc_run`, `srisc_report`, `srisc_recommend`.
 
 Docs: https://srisc-tl.github.io/srisc_tl/cli.html.md"""
 
@@ -6,7 +6,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/cli.html.md"""
 
 # %% auto #0
 __all__ = ['srisc_demo', 'srisc_import', 'srisc_check', 'srisc_build', 'budget', 'srisc_pretrain', 'srisc_select',
-           'srisc_finetune', 'srisc_run', 'srisc_report', 'srisc_recommend']
+           'srisc_finetune', 'srisc_export', 'srisc_run', 'srisc_report', 'srisc_recommend']
 
 # %% ../nbs/15_cli.ipynb #c002
 from fastcore.meta import delegates
@@ -173,7 +173,27 @@ def srisc_finetune(
     from srisc_tl.chain import finetune_to, open_target
     print(finetune_to(ckpt, open_target(target), out, per_class or 10**9, seed, source, strategy=strategy, epochs=epochs, size=size))
 
-# %% ../nbs/15_cli.ipynb #c023
+# %% ../nbs/15_cli.ipynb #c022
+@call_parse
+def srisc_export(
+    model: str = 'model',      # folder that srisc_finetune kept
+    out: str = 'line',         # folder to make: model.onnx, model.pt2, model.json; with --body a file, .safetensors
+    formats: str = 'onnx,pt2', # comma-separated
+    target: str = '',          # folder of the target's corpus, or of its standardised set: temperature and threshold are chosen on its validation part
+    good: str = '',            # classes without a defect, comma-separated; default those called good, ok, normal, no_defect, ...
+    miss: float = 10.,         # price of a missed defect
+    alarm: float = 1.,         # price of a false alarm
+    defect_share: float = -1., # of the line's parts, 0 to 1; below 0: as in the validation part
+    size: int = 0,             # pixels of a side; 0: as it was trained
+    body: str = '',            # instead: only the body, by the names of timm, timm_features, torchvision or smp
+):
+    "A kept model for the production line, or its body for another library"
+    from srisc_tl.chain import open_target
+    from srisc_tl.exporting import export_to
+    rule = dict(good=_list(good), miss=miss, alarm=alarm, defect_share=None if defect_share < 0 else defect_share)
+    print(export_to(model, out, tuple(_list(formats)), body, open_target(target) if target else None, size or None, **rule))
+
+# %% ../nbs/15_cli.ipynb #c025
 @call_parse(pos=['study'])
 def srisc_run(
     study: str = 'regimes',    # regimes, adaptive (all selectors), strategies or target_size
@@ -193,7 +213,7 @@ def srisc_run(
     df = run_named(study, zoo, store, scale, _list(targets), out, page, n_jobs=n_jobs, **more)
     print(df.groupby(['target', 'regime', 'selector'], sort=False)['error'].agg(['mean', 'std', 'count']).to_string())
 
-# %% ../nbs/15_cli.ipynb #c025
+# %% ../nbs/15_cli.ipynb #c027
 @call_parse
 def srisc_report(
     store: str = 'results.db',   # SQLite file of trials
@@ -204,7 +224,7 @@ def srisc_report(
     from srisc_tl.demo import report_from
     print(report_from(store, out, study))
 
-# %% ../nbs/15_cli.ipynb #c027
+# %% ../nbs/15_cli.ipynb #c029
 @call_parse
 def srisc_recommend(
     store: str = 'results.db',   # SQLite file of trials

@@ -6,7 +6,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/finetune.html.md"""
 
 # %% auto #0
 __all__ = ['STRATEGIES', 'Start', 'one_cycle', 'fastai_default', 'taught', 'Strategy', 'batch_size', 'bit_epochs', 'finetune',
-           'split_with', 'predict', 'error_rates']
+           'signed', 'split_with', 'predict', 'error_rates']
 
 # %% ../nbs/10j_finetune.ipynb #c002
 import math
@@ -127,7 +127,7 @@ def finetune(
     lr: float = None,            # default: the strategy's
     source: Corpus = None,       # for strategies that train on images of the source
     tick: str = None,            # a file that counts images, instead of a bar
-) -> Learner:                    # trained
+) -> Learner:                    # trained; `made` says how, see `signed`
     "Train a body with a new head on a target. Raises `DataError` for an unknown strategy, one that lacks what it needs, or a target of one class"
     if strategy not in STRATEGIES and not isinstance(strategy, Strategy): raise DataError(f'unknown strategy {strategy!r}; known: {list(STRATEGIES)}')
     if len(train.classes) < 2: raise DataError(f'{train.name} has one class only: {train.classes}')
@@ -138,6 +138,19 @@ def finetune(
     cbs = s.cbs(Start(ckpt, train, source, dls, seed))
     learn = get_learner(dls, model, f'fine-tune on {train.name}', tick, cbs, Recipe(wd=s.wd), splitter=split_with(s, cbs, model))
     with learn.no_logging(): s.fit(learn, epochs or bit_epochs(len(train), bs), np.array(s.rates)*(lr or s.lr))
+    return signed(learn, ckpt, train, arch, seed)
+
+def signed(
+    learn: Learner,
+    ckpt: Checkpoint|None, # that it began with
+    train: Corpus,         # that it saw
+    arch: str,             # of its body
+    seed: int,
+) -> Learner:              # the same; `made` is what the record of a checkpoint says of it
+    "A learner that knows how it came to be, so that it can be saved and exported"
+    now = dict(arch=arch, classes=list(learn.dls.vocab), seed=seed, corpus_hash=train.hash)
+    began = dict(parent=ckpt.hash, stages=ckpt.record['stages']) if ckpt else {}
+    learn.made = dict(parent=None, stages=[]) | began | now | {k: learn.dls.made[k] for k in ('n_in', 'size')}
     return learn
 
 def split_with(

@@ -14,6 +14,7 @@ BAD = dict(
     srisc_pretrain='--corpus MISSING --regime imagenet,srisc --out NEW',
     srisc_select='--ckpt MISSING --corpus MISSING --target MISSING --selector ngiam --out NEW',
     srisc_finetune='--ckpt MISSING --target MISSING',
+    srisc_export='--model MISSING --out NEW',
     srisc_run='regimes --zoo MISSING --store NEW',
     srisc_report='--store MISSING --out NEW',
     srisc_recommend='--store NEW --target MISSING --out NEW')
