@@ -48,7 +48,7 @@ def candidates(
     shared = trials[trials['checkpoint'].fillna('') != ''].groupby([*keys, 'checkpoint'])['target'].nunique()
     rows = shared[(shared > 1) | (shared.index.get_level_values('regime') != 'adaptive')].reset_index()[[*keys, 'checkpoint']]
     like = known.drop_duplicates('arm').set_index('arm')[keys]
-    mine = [dict(like.loc[a] if a in like.index else dict(regime='adaptive', selector=a, strategy='full')) | dict(checkpoint=str(c)) for a, c in own.items()]
+    mine = [dict(like.loc[a] if a in like.index else dict(regime='adaptive', selector=a, strategy='keep_stats')) | dict(checkpoint=str(c)) for a, c in own.items()]
     return pd.concat([rows, pd.DataFrame(mine, columns=[*keys, 'checkpoint'])], ignore_index=True)
 
 # %% ../nbs/12hb_advice.ipynb #c010

@@ -42,7 +42,7 @@ class Settings:
     per_class: int = 10                 # training images a class of a target
     seeds: tuple = (0, 1, 2)            # repeated runs: draw of images, head, batches
     epochs: int = 20                    # of fine-tuning
-    strategy: str = 'full'
+    strategy: str = 'keep_stats'        # a key of `STRATEGIES`
     selector: str = 'ngiam'             # of the adaptive regime
     selectors: tuple = ()               # of the study `adaptive`; empty: all
     human: str = ''                     # a file of what people pick, for the selector of that name; empty: what is known of public sets

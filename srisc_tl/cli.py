@@ -161,7 +161,7 @@ def srisc_select(
 def srisc_finetune(
     ckpt: str = '',            # folder of a checkpoint; empty: from scratch
     target: str = '',          # folder of the target's corpus, or of its standardised set
-    strategy: str = 'full',    # a key of STRATEGIES: full, lp_ft, keep_stats, frozen, discriminative, l2sp, delta, lwf, with_source, …; a wrong one lists them all
+    strategy: str = 'keep_stats', # a key of STRATEGIES: keep_stats, full, lp_ft, frozen, discriminative, l2sp, delta, lwf, with_source, …; a wrong one lists them all
     per_class: int = 0,        # training images a class; 0: all
     epochs: int = 20,          # 0: by the size of the target (BiT-HyperRule)
     size: int = 96,            # pixels of a side

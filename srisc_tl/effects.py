@@ -22,10 +22,10 @@ from .convention import DataError
 # %% ../nbs/12ga_effects.ipynb #c007
 def arm_names(
     df: pd.DataFrame, # trials: regime, selector, strategy
-) -> pd.Series:       # the regime, in the adaptive one the selector; the strategy where it is not `full`
+) -> pd.Series:       # the regime, in the adaptive one the selector; the strategy where it is not `keep_stats`, which is finetune's unasked
     "One name for what may be chosen"
     base = df['regime'].where(df['regime'] != 'adaptive', df['selector'])
-    return base.where(df['strategy'] == 'full', base + ' ' + df['strategy'])
+    return base.where(df['strategy'] == 'keep_stats', base + ' ' + df['strategy'])
 
 # %% ../nbs/12ga_effects.ipynb #c010
 def adjusted_means(

@@ -76,7 +76,7 @@ def grid(
     seeds=(0, 1, 2),        # one repetition each; an interval needs 2, a test is weak below 3
     per_class=10,           # training images a class: one number or several
     regimes=tuple(ARMS),    # names in `ARMS`
-    strategies=('full',),   # names in finetune's `STRATEGIES`
+    strategies=('keep_stats',), # names in finetune's `STRATEGIES`
     selectors=(),           # instead of regimes: what chose from the source
     **budget,               # `arch`, `size`, `epochs`; anything else becomes part of the trial's `budget`, a function as what it says of target and seed
 ) -> list:                  # of `Trial`
@@ -154,7 +154,7 @@ class Store:
         row = {k: v.tolist() if hasattr(v, 'tolist') else v for k, v in row.items()}  # sqlite3 would store numpy's numbers as bytes
         extra = {k: v for k, v in row.items() if k not in (*COLUMNS, 'id', 'attempts')}
         now = datetime.now(timezone.utc).isoformat('T', 'seconds')
-        vals = row | dict(extra=json.dumps(extra, sort_keys=True, default=str), created=now)
+        vals = dict(created=now) | row | dict(extra=json.dumps(extra, sort_keys=True, default=str))
         sql = (f'INSERT INTO trials ({", ".join(COLUMNS)}) VALUES ({", ".join("?"*len(COLUMNS))}) ON CONFLICT(key) DO UPDATE SET '
                f'{", ".join(f"{c} = excluded.{c}" for c in COLUMNS)}, attempts = attempts + 1 WHERE trials.status = \'failed\'')
         with self.open('IMMEDIATE') as con: return con.execute(sql, [vals.get(c) for c in COLUMNS]).rowcount == 1
@@ -163,13 +163,31 @@ class Store:
         "Trials that need not run again; failed ones do"
         with self.open() as con: return {o for o, in con.execute("SELECT key FROM trials WHERE status = 'ok'")}
 
+    def save_csv(self,
+        path # the file
+    ) -> Path:
+        "All rows as text, for a repository or another machine"
+        path = Path(path)
+        with self.open() as con: pd.read_sql_query('SELECT * FROM trials ORDER BY key', con).drop(columns='id').to_csv(path.with_suffix('.tmp'), index=False)
+        return path.with_suffix('.tmp').replace(path)
+
+    def add_csv(self,
+        path # a file of `save_csv`
+    ) -> int: # rows that were not here
+        "Take over another store's rows, of a trial that is done here none. Raises `DataError` for a file that is none"
+        try: df = pd.read_csv(path, dtype={k: str for k, t in COLUMNS.items() if 'TEXT' in t}, keep_default_na=False, na_values={k: [''] for k in RESULTS})
+        except (OSError, ValueError) as e: raise DataError(f'{path}: no table of trials ({e})') from None
+        if lack := [k for k in ('key', *COLUMNS) if k not in df]: raise DataError(f'{path}: no table of trials, it lacks {", ".join(lack)}')
+        rows = df.astype(object).where(df.notna(), None).to_dict('records')
+        return sum(self.append(r | json.loads(r.pop('extra') or '{}')) for r in rows)
+
     def frame(self) -> pd.DataFrame:
         "All rows, in the order of their first attempt; what was kept as JSON as columns"
         with self.open() as con: df = pd.read_sql_query('SELECT * FROM trials ORDER BY id', con).drop(columns='id')
         df = df.astype({k: float for k, v in RESULTS.items() if v == 'REAL'})
         return df.drop(columns='extra').join(pd.DataFrame([json.loads(o) for o in df.extra], index=df.index))
 
-# %% ../nbs/12_experiment.ipynb #c033
+# %% ../nbs/12_experiment.ipynb #c035
 def run_trial(
     trial: Trial, # what to run
     run,          # callable `Trial -> dict` with at least `error`, the test error rate in [0, 1]
@@ -184,7 +202,7 @@ def run_trial(
         res = dict(status='failed', message=' '.join(traceback.format_exception_only(e)[-1].split()), traceback=traceback.format_exc())
     return res | asdict(trial) | dict(key=trial.key, seconds=round(time.time()-t0, 3))
 
-# %% ../nbs/12_experiment.ipynb #c036
+# %% ../nbs/12_experiment.ipynb #c038
 def run_study(
     trials,          # list of `Trial`
     run,             # picklable callable `Trial -> dict`, see `run_trial`

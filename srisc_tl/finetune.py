@@ -85,7 +85,7 @@ STRATEGIES = dict(
     discriminative=Strategy((.1, .3, 1.), lr=2e-3),                                    # lower layers slower
     layerwise=Strategy(tuple(.75**k for k in range(8, -1, -1)), lr=2e-3),              # each layer slower than the one above, Bao et al. 2022
     fastai=Strategy(lr=2e-3, fit=fastai_default),                                      # what fastai does unasked
-    keep_stats=Strategy(cbs=lambda s: [KeepStats(), GradientClip()]),         # all weights, batch norm by the statistics of the start
+    keep_stats=Strategy(cbs=lambda s: [GradientClip(), *([KeepStats()] if s.ckpt else [])]), # all weights, batch norm by the statistics that the start has learned
     lp_ft=Strategy(lr=3e-4, cbs=lambda s: [ProbeHead(), KeepStats(), GradientClip()]), # linear probe, then all weights, Kumar et al. 2022
     l2sp=Strategy(wd=0., cbs=lambda s: [L2SP()]),                                      # weights held at their start, Li et al. 2018
     l2sp_all=Strategy(wd=0., cbs=lambda s: [L2SP(scope='all')]),                       # biases and norms, too
@@ -113,11 +113,11 @@ def bit_epochs(
     steps = 500 if n < 20_000 else 10_000 if n < 500_000 else 20_000
     return math.ceil(steps/max(1, n//min(bs or batch_size(n), n)))
 
-# %% ../nbs/10j_finetune.ipynb #c009
+# %% ../nbs/10j_finetune.ipynb #c010
 def finetune(
     ckpt: Checkpoint|None,       # None: from scratch
     train: Corpus,               # training images of the target
-    strategy: str|Strategy = 'full', # a key of `STRATEGIES`, or a line of your own
+    strategy: str|Strategy = 'keep_stats', # a key of `STRATEGIES`, or a line of your own
     epochs: int = 20,            # None: `bit_epochs`
     size: int = 96,              # pixels of a side
     bs: int = None,              # images a step; default `batch_size`
@@ -167,7 +167,7 @@ def split_with(
         return L(*groups[:-1], groups[-1] + more)
     return splitter
 
-# %% ../nbs/10j_finetune.ipynb #c015
+# %% ../nbs/10j_finetune.ipynb #c016
 @torch.no_grad()
 def predict(
     learn: Learner, # trained on a target
