@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
 from srisc_tl.build import load_corpus
-from srisc_tl.comparison import summarize
+from srisc_tl.comparison import describe, paired_differences, summarize
 from srisc_tl.corpus import subset, union
 from srisc_tl.dense import BoxData, MaskData
 from srisc_tl.detection import box_scores, det_learner, predict_boxes
@@ -91,9 +91,10 @@ def report(df):
         if task == 'segment': print(d.groupby('target')[['all_background']].first().round(4).T.to_string())
         other = 'dice' if task == 'segment' else 'map_50'
         print(d.groupby(['target', 'arm'])[other].agg(['mean', 'std', 'count']).round(4).to_string())
-        for target, t in d.groupby('target'):
-            wide = t.pivot(index='seed', columns='arm', values=value).dropna()
-            if {'srisc', 'imagenet'} <= set(wide): print(target, 'srisc - imagenet by seed:', (wide.srisc - wide.imagenet).round(4).tolist())
+        if {'srisc', 'imagenet'} <= set(d.arm):
+            diff = paired_differences(d, 'srisc', 'imagenet', 'arm', value)
+            print('srisc - imagenet, pairs of one seed:')
+            print(pd.DataFrame({t: describe(v) for t, v in diff.groupby('target')}).T.round(4).to_string())
 
 def rows(): return [json.loads(l) for l in Path(o.out).read_text().splitlines()] if Path(o.out).is_file() else []
 

@@ -106,14 +106,27 @@ def test_counted(table):
     masks, boxes = MaskData(odd, 64, ['defect']), BoxData(odd, 64, ['dirt', 'hole'])
     assert len(masks) == 11 and masks.left_out['path'].tolist() == [table['path'][1]]
     assert boxes.left_out['reason'].tolist() == ['3 of 4 boxes lie outside of the image, or have no area'] and [len(b) for b, _ in boxes.y] == table['boxes'].map(len).tolist()
-    half = BoxData(table.assign(boxes=[[[l, x0 - 12 - x0, *b]] if (l := o[0][0]) and (x0 := o[0][1]) is not None and (b := o[0][2:]) else [] for o in table['boxes'].where(table['boxes'].map(bool), [[['dirt', 0., 0., 9., 9.]]]*12)]), 64, ['dirt', 'hole'])
-    assert all((b[:, 0] == 0).all() for b, _ in half.y)                                     # cut at the image's side
+    over = BoxData(table.assign(boxes=[[[b[0], -9., *b[2:]] for b in bs] for bs in table['boxes']]), 64, ['dirt', 'hole'])
+    assert all((b[:, 0] == 0).all() and (b[:, 2] > 0).all() for b, _ in over.y) and not len(over.left_out)     # cut at the image's side
 
-def test_real_masks_and_boxes(real_zoo):
+def test_without_the_extra(monkeypatch):
+    "The rooms load and train without torchmetrics; what measures says what to install"
+    import sys
+    from srisc_tl.convention import DataError
+    from srisc_tl.detection import box_scores
+    from srisc_tl.segmentation import mask_scores
+    for name in [m for m in sys.modules if m.partition('.')[0] == 'torchmetrics'] + ['torchmetrics']: monkeypatch.setitem(sys.modules, name, None)
+    for f in (lambda: mask_scores(np.zeros((1, 2, 2)), np.zeros((1, 2, 2)), ['background', 'hole']), lambda: box_scores([], [], ['hole'])):
+        with pytest.raises(DataError, match=r"pip install 'srisc_tl\[dense\]'"): f()
+
+def test_real_masks_and_boxes(shared_data, tmp_path):
     "Real masks mark the same share of a square as of their image; boxes taken from masks hold what the masks mark"
     from srisc_tl.consolidate import load_zoo
+    from srisc_tl.convention import DATASETS
     from srisc_tl.dense import BoxData, MaskData, dense_classes, square_fit
-    d = load_zoo(real_zoo[0], ['magnetic_tile'])['magnetic_tile'].sample(30, random_state=0).reset_index(drop=True)
+    from srisc_tl.standardise import standardise
+    standardise(DATASETS['magnetic_tile'], shared_data, tmp_path)
+    d = load_zoo(tmp_path, ['magnetic_tile'])['magnetic_tile'].sample(30, random_state=0).reset_index(drop=True)
     masks, boxes = MaskData(d, 128, dense_classes(d)), BoxData(d, 128, dense_classes(d))
     for r, y, (b, _) in zip(d.itertuples(), masks.y, boxes.y):
         share = (np.asarray(Image.open(r.mask)) > 0).mean() if r.mask else 0.
