@@ -5,7 +5,7 @@ A row a run goes to a JSON-lines file as it comes; started again, it goes on whe
 
 Sources hold no image of a target: the five boards of DeepPCB were excluded when the corpus was built (six other boards are in it), and the targets that
 lie inside of it (`INSIDE`) are taken out before the source is trained; what else looks like them is sought and taken out, too.
-`phone_screen` is no target: its published masks lie 24 to 48 pixels beside the scratches that they mean, each by another way.
+`phone_screen` is no target: its published masks lie 24 to 80 pixels beside the scratches that they mean, each by another way.
 The source of a seed is trained with that seed: ImageNet weights, then SRISC, two epochs of 2,500 images at 64 pixels.
 """
 import argparse, json, os, sys, time, warnings
