@@ -46,7 +46,7 @@ demo: $(STAMP)  ## the whole chain, demo/report.html at its end (SRISC_DATA=fold
 	@$(BIN)/srisc_demo --out demo $${SRISC_DATA:+--data "$$SRISC_DATA"} $(DEMO_ARGS)
 
 # nbdev-test's own worker processes wait 5 minutes for joblib's to end, so pytest calls it page by page.
-test: $(STAMP)  ## every test: pages by nbdev-test and against the modules, sync, house rules, commands; coverage
+test: $(STAMP)  ## every test: pages against the modules, sync, house rules, commands; coverage
 	@if [ -f ../shared/tools/house.py ]; then $(PYTHON) ../shared/tools/house.py . --brief; fi
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest tests -n $(JOBS) --dist loadgroup --durations 10 -rs $(PYTEST_ARGS); \
