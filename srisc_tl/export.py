@@ -116,7 +116,8 @@ def export_model(
     facts = describe(record, temperature, **rule)
     net = Deployed(model, [s[:record['n_in']] for s in normalize_stats(record['arch'])], temperature).eval()
     x = torch.randint(0, 256, (3, *facts['input']['images'][1:]), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    with whole_dir(path) as d, warnings.catch_warnings(action='ignore'):
+    with whole_dir(path) as d, warnings.catch_warnings():
+        warnings.simplefilter('ignore')
         program = torch.export.export(net, (x,), dynamic_shapes=({0: torch.export.Dim('n')},))
         for f in formats:
             FORMATS[f][1](program, x, d/f'model.{f}')

@@ -39,7 +39,9 @@ REASONS = {    # what torch.load says → what it means
 
 def _pickled(file):
     try:
-        with warnings.catch_warnings(action='ignore', category=UserWarning): return torch.load(file, weights_only=True, map_location='cpu')
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', UserWarning)
+            return torch.load(file, weights_only=True, map_location='cpu')
     except (pickle.UnpicklingError, struct.error, AssertionError, EOFError, OSError, *ODD) as e:    # what damaged files were seen to raise
         why = [text.format(*m.groups()) for pattern, text in REASONS.items() if (m := re.search(pattern, f'{type(e).__name__} {e}'))]
         why += str(e).splitlines()[:1] or [type(e).__name__]
