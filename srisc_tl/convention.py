@@ -7,10 +7,10 @@ Docs: https://srisc-tl.github.io/srisc_tl/convention.html.md"""
 # %% auto #0
 __all__ = ['ITEM_DEFAULTS', 'SPLITS', 'ITEM_RULES', 'DATASETS', 'DataError', 'content_hash', 'table_hash', 'file_sha256',
            'link_file', 'whole_dir', 'safe_name', 'items_frame', 'check_items', 'save_items', 'load_items', 'Dataset',
-           'register', 'register_file']
+           'register', 'register_file', 'need']
 
 # %% ../nbs/00_convention.ipynb #c002
-import hashlib, io, json, os, re, shutil, socket, sys, unicodedata, uuid
+import hashlib, importlib.util, io, json, os, re, shutil, socket, sys, unicodedata, uuid
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -250,3 +250,11 @@ def register_file(
     except TypeError as e: raise DataError(f'{path}: {e}; known keys: {list(Dataset.__dataclass_fields__)}') from None
 
 register_file(Path(__file__).parent/'datasets.toml' if '__file__' in globals() else '../srisc_tl/datasets.toml');
+
+# %% ../nbs/00_convention.ipynb #c034
+def need(
+    extra: str,    # of this package: what brings the modules
+    *modules: str, # to be imported
+):
+    "Raises `DataError` that says how to install what is missing"
+    if lack := [m for m in modules if not importlib.util.find_spec(m)]: raise DataError(f"{', '.join(lack)} is not installed: pip install 'srisc_tl[{extra}]'")

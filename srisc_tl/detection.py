@@ -22,12 +22,12 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops import FeaturePyramidNetwork
 
-from .backbone import Checkpoint, normalize_stats
+from .backbone import Checkpoint
 from .build import Corpus
-from .convention import DataError
+from .convention import need
 from .dense import BoxData, dense_classes, dense_dls
 from .finetune import Strategy
-from .pyramid import Dense, dense_body, dense_learner, map_levels, torchmetric
+from .pyramid import Dense, dense_body, dense_learner
 
 # %% ../nbs/11c_detection.ipynb #c004
 class Retina(nn.Module):
@@ -69,9 +69,10 @@ def box_scores(
     true: list,  # of each image `boxes` [k, 4] and `labels` [k]
     vocab: list, # names of the labels
 ) -> dict:       # map, map_50, map_75; ap <class>: each one's mean. NaN for a class without a box
-    "Average precision, 0 to 1"
-    try: m = torchmetric('detection.mean_ap').MeanAveragePrecision(class_metrics=True, backend='pycocotools')
-    except ImportError as e: raise DataError(f"average precision needs pycocotools ({e}): pip install 'srisc_tl[dense]'") from None
+    "Average precision, 0 to 1. Raises `DataError` without the extra `dense`"
+    need('dense', 'torchmetrics', 'pycocotools')
+    from torchmetrics.detection.mean_ap import MeanAveragePrecision
+    m = MeanAveragePrecision(class_metrics=True, backend='pycocotools')
     m.update(found, true)
     got = m.compute()
     each = dict(zip(np.atleast_1d(got['classes'].numpy()).tolist(), np.atleast_1d(got['map_per_class'].numpy()).tolist()))
@@ -94,14 +95,12 @@ def det_learner(
     **kw,                                # to `dense_learner`: `cbs`, `tick`
 ) -> Learner:                            # untrained; `fit_dense` trains it
     "A RetinaNet on a checkpoint's body. Raises `DataError` for a set without boxes, a body without maps, a checkpoint of another body"
-    body, arch = dense_body(ckpt, arch, n_in, seed), ckpt.arch if ckpt else arch or 'tf_efficientnet_lite0'
-    levels = {s: level for s, level in map_levels(body, n_in).items() if s >= finest}
+    body, arch, levels = dense_body(ckpt, arch, n_in, seed, finest)
     data = train if isinstance(train, BoxData) else BoxData(train, size, classes or dense_classes(train, binary), n_in)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        model = Dense(body, Retina([c for _, c in levels.values()], list(levels), len(data.vocab)), [k for k, _ in levels.values()])
-    dls = dense_dls(data, bs=bs, seed=seed, stats=normalize_stats(arch))
-    return dense_learner(model, dls, model[1].loss, 'detect', strategy, ckpt, arch, seed, **kw)
+        head = Retina([c for _, c in levels.values()], list(levels), len(data.vocab))
+    return dense_learner(Dense(body, head, levels), data, head.loss, 'detect', arch, ckpt, strategy, bs, seed, **kw)
 
 @torch.no_grad()
 def predict_boxes(

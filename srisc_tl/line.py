@@ -8,12 +8,12 @@ Docs: https://srisc-tl.github.io/srisc_tl/line.html.md"""
 __all__ = ['OnnxModel']
 
 # %% ../nbs/10q_line.ipynb #c002
-import importlib.util, json
+import json
 from pathlib import Path
 
 import numpy as np
 
-from .convention import DataError
+from .convention import DataError, need
 from .prepare import prepare
 
 # %% ../nbs/10q_line.ipynb #c003
@@ -25,7 +25,7 @@ class OnnxModel:
     ):
         lack = [f for f in ('model.onnx', 'model.json') if not (Path(folder)/f).is_file()]
         if lack: raise DataError(f'no exported model at {folder}: it has no {" and no ".join(lack)}')
-        if not importlib.util.find_spec('onnxruntime'): raise DataError("onnxruntime is not installed: pip install 'srisc_tl[export]'")
+        need('export', 'onnxruntime')
         import onnxruntime as ort
         opts = ort.SessionOptions()
         opts.intra_op_num_threads = threads

@@ -18,12 +18,12 @@ from fastai.vision.all import ConvLayer, Learner
 from fastai.vision.models.unet import UnetBlock
 from torch import nn
 
-from .backbone import Checkpoint, normalize_stats
+from .backbone import Checkpoint
 from .build import Corpus
-from .convention import DataError
+from .convention import need
 from .dense import VOID, MaskData, dense_classes, dense_dls, square_fit
 from .finetune import Strategy
-from .pyramid import Dense, dense_body, dense_learner, map_levels, torchmetric
+from .pyramid import Dense, dense_body, dense_learner
 
 # %% ../nbs/11b_segmentation.ipynb #c004
 class Unet(nn.Module):
@@ -68,8 +68,10 @@ def mask_scores(
     y: np.ndarray,    # [N, H, W] classes, 255 void
     vocab: list,      # background first
 ) -> dict:            # miou: mean over all classes; dice: over all but background; iou <class>: each one's. NaN where a class is neither shown nor said
-    "Overlap of predicted and true masks, 0 to 1"
-    tm, pred, y = torchmetric('classification'), torch.as_tensor(np.asarray(pred)).long(), torch.as_tensor(np.asarray(y)).long()
+    "Overlap of predicted and true masks, 0 to 1. Raises `DataError` without the extra `dense`"
+    need('dense', 'torchmetrics')
+    from torchmetrics import classification as tm
+    pred, y = torch.as_tensor(np.asarray(pred)).long(), torch.as_tensor(np.asarray(y)).long()
     how = dict(num_classes=len(vocab), average='none', ignore_index=VOID)
     there = np.array([bool(((y == k) | ((pred == k) & (y != VOID))).any()) for k in range(len(vocab))])
     iou, dice = (np.where(there, f(pred, y).numpy(), np.nan) for f in (tm.MulticlassJaccardIndex(**how), tm.MulticlassF1Score(**how)))
@@ -92,14 +94,12 @@ def seg_learner(
     **kw,                                # to `dense_learner`: `cbs`, `tick`
 ) -> Learner:                            # untrained; `fit_dense` trains it
     "A U-Net on a checkpoint's body. Raises `DataError` for a set without masks, a body without maps, a checkpoint of another body"
-    body, arch = dense_body(ckpt, arch, n_in, seed), ckpt.arch if ckpt else arch or 'tf_efficientnet_lite0'
-    levels = list(map_levels(body, n_in).values())
+    body, arch, levels = dense_body(ckpt, arch, n_in, seed)
     data = train if isinstance(train, MaskData) else MaskData(train, size, classes or dense_classes(train, binary), n_in, names)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        model = Dense(body, Unet([c for _, c in levels], len(data.vocab)), [k for k, _ in levels])
-    dls = dense_dls(data, bs=bs, seed=seed, stats=normalize_stats(arch))
-    return dense_learner(model, dls, mask_loss, 'segment', strategy, ckpt, arch, seed, **kw)
+        head = Unet([c for _, c in levels.values()], len(data.vocab))
+    return dense_learner(Dense(body, head, levels), data, mask_loss, 'segment', arch, ckpt, strategy, bs, seed, **kw)
 
 @torch.no_grad()
 def predict_masks(

@@ -9,7 +9,7 @@ __all__ = ['AMP', 'PRECISION', 'TRAINING', 'LOGGERS', 'HalfPrecision', 'Recipe',
            'get_loggers', 'get_learner']
 
 # %% ../nbs/06d_training.ipynb #c002
-import importlib.util, os
+import os
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from fastai.vision.all import (Callback, CancelValidException, CrossEntropyLossF
                                OptimWrapper, to_float)
 from tqdm.auto import tqdm
 
-from .convention import DataError
+from .convention import DataError, need
 from .depthwise import SmallDepthwise
 
 # %% ../nbs/06d_training.ipynb #c004
@@ -141,7 +141,7 @@ def get_loggers(
     "Callbacks that log a fit. Raises `DataError` for an unknown logger, or one that is not installed"
     names = [n.strip() for n in log.split(',') if n.strip()]
     if bad := [n for n in names if n not in LOGGERS]: raise DataError(f'unknown logger {bad[0]!r}; known: {", ".join(LOGGERS)}')
-    if lack := [n for n in names if not importlib.util.find_spec(n)]: raise DataError(f"{lack[0]} is not installed: pip install 'srisc_tl[{lack[0]}]'")
+    for n in names: need(n, n)
     if names: Path(folder).mkdir(parents=True, exist_ok=True)
     return [cb for n in names for cb in LOGGERS[n](str(folder), name)]
 

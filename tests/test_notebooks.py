@@ -93,6 +93,10 @@ def names_of(src):
     bound = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported()}
     return bound, {s.get_name() for t in (top, *inner(top)) for s in t.get_symbols() if s.is_referenced() and (t is top or s.is_global())}
 
+def test_names_of():
+    bound, needed = names_of('%matplotlib inline\nfrom os import path\na = f(b)\ndef g(c, d=e): return [c + late(k) for k in d]')
+    assert bound == {'path', 'a', 'g'} and needed == {'f', 'b', 'e', 'late'}
+
 @pytest.mark.parametrize('page', [p for p in pages() if room_of(p)], ids=page_id)
 def test_order(page):
     "What a person runs from top to bottom finds each name above: with the modules' names at hand, test_installed would not notice"
