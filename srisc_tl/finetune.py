@@ -85,7 +85,7 @@ STRATEGIES = dict(
     discriminative=Strategy((.1, .3, 1.), lr=2e-3),                                    # lower layers slower
     layerwise=Strategy(tuple(.75**k for k in range(8, -1, -1)), lr=2e-3),              # each layer slower than the one above, Bao et al. 2022
     fastai=Strategy(lr=2e-3, fit=fastai_default),                                      # what fastai does unasked
-    keep_stats=Strategy(cbs=lambda s: [GradientClip(), *([KeepStats()] if s.ckpt else [])]), # all weights, batch norm by the statistics that the start has learned
+    keep_stats=Strategy(lr=5e-4, cbs=lambda s: [GradientClip(), *([KeepStats()] if s.ckpt else [])]), # all weights, batch norm by the statistics that the start has learned
     lp_ft=Strategy(lr=3e-4, cbs=lambda s: [ProbeHead(), KeepStats(), GradientClip()]), # linear probe, then all weights, Kumar et al. 2022
     l2sp=Strategy(wd=0., cbs=lambda s: [L2SP()]),                                      # weights held at their start, Li et al. 2018
     l2sp_all=Strategy(wd=0., cbs=lambda s: [L2SP(scope='all')]),                       # biases and norms, too
