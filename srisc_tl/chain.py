@@ -43,6 +43,7 @@ class Settings:
     seeds: tuple = (0, 1, 2)            # repeated runs: draw of images, head, batches
     epochs: int = 20                    # of fine-tuning
     strategy: str = 'keep_stats'        # a key of `STRATEGIES`
+    strategies: tuple = ()              # of the study `strategies`; empty: all it compares
     selector: str = 'ngiam'             # of the adaptive regime
     selectors: tuple = ()               # of the study `adaptive`; empty: all
     human: str = ''                     # a file of what people pick, for the selector of that name; empty: what is known of public sets
@@ -111,12 +112,14 @@ class Run:
     checkpoints: dict # (regime, target) → folder of the checkpoint; empty from scratch
     targets: dict     # name → folder of the target's corpus
     settings: Settings
+    source: str = ''  # folder of the source corpus, for strategies that train on its images
 
     def __call__(self, t): # a Trial
         train, parts = draw_target(load_corpus(self.targets[t.target]), t.per_class, t.seed, self.settings.seed)
         path = self.checkpoints[t.regime, t.target]
         ckpt = load_checkpoint(path) if path else None
-        learn = finetune(ckpt, train, t.strategy, t.epochs, t.size, seed=t.seed, arch=t.arch, tick=os.devnull)
+        source = load_corpus(self.source) if self.source else None
+        learn = finetune(ckpt, train, t.strategy, t.epochs, t.size, seed=t.seed, arch=t.arch, source=source, tick=os.devnull)
         valid, test = (error_rates(*predict(learn, parts[p])) for p in ('valid', 'test'))
         return dict(test, valid_error=valid['error'], n_train=len(train), n_test=len(parts['test']), n_classes=len(train.classes),
                     checkpoint=ckpt.hash if ckpt else '')
@@ -134,11 +137,15 @@ def run_trials(
     checkpoints: dict, # from `pretrain_regimes`
     s: Settings,
     store: str|Path,   # SQLite file
+    source: Corpus = None, # what the checkpoints were trained on, for strategies that train on it as well
 ) -> pd.DataFrame:     # this study's rows
     "A study over these checkpoints; trials already in the store are not run again"
-    run = Run({k: str(c.path) if c else '' for k, c in checkpoints.items()}, {t: c.items['root'].iloc[0] for t, c in targets.items()}, s)
+    root = lambda c: c.items['root'].iloc[0]
+    run = Run({k: str(c.path) if c else '' for k, c in checkpoints.items()}, {t: root(c) for t, c in targets.items()}, s, root(source) if source else '')
     axes = dict(per_class=s.per_class, strategies=[s.strategy], regimes=list(dict.fromkeys(r for r, _ in checkpoints)))
-    axes = {k: v for k, v in axes.items() if k == 'regimes' or k not in STUDIES[study].keywords}      # what the study itself varies, it says
+    varied = STUDIES[study].keywords                                                                  # what the study itself varies, it says
+    axes = {k: v for k, v in axes.items() if k == 'regimes' or k not in varied}
+    if s.strategies and 'strategies' in varied: axes['strategies'] = s.strategies
     fixed = dict(checkpoints={f'{r}/{t}': c.hash for (r, t), c in checkpoints.items() if c}, target_corpora={t: c.hash for t, c in targets.items()}, split=s.seed)
     trials = get_trials(study, list(s.targets), known=targets, seeds=s.seeds, arch=s.arch, size=s.recipe.size, epochs=s.epochs, **axes, **fixed)
     if s.n_jobs != 1: fresh_workers()

@@ -203,15 +203,17 @@ def srisc_run(
     targets: str = '',         # target datasets, comma-separated; default those of the article that the zoo has
     selectors: str = '',       # of the study adaptive, comma-separated: none, uniform, random, random_items, human, ngiam, emd, gabor, ...; default all
     human: str = '',           # for the selector human: a TOML or JSON file of what people take, target = ["industry", "dataset/class"]
+    strategies: str = '',      # of the study strategies, comma-separated keys of STRATEGIES; default 19 of them
+    per_class: int = 0,        # training images a class of a target; 0: as the scale says
     out: str = 'work',         # folder for corpora and checkpoints
     page: str = '',            # report to write as well
     n_jobs: int = 2,           # processes
 ):
     "Run a study over a zoo: corpora, checkpoints, trials"
     from srisc_tl.demo import run_named
-    more = {k: v for k, v in dict(selectors=tuple(_list(selectors)), human=human).items() if v}
+    more = {k: v for k, v in dict(selectors=tuple(_list(selectors)), strategies=tuple(_list(strategies)), per_class=per_class, human=human).items() if v}
     df = run_named(study, zoo, store, scale, _list(targets), out, page, n_jobs=n_jobs, **more)
-    print(df.groupby(['target', 'regime', 'selector'], sort=False)['error'].agg(['mean', 'std', 'count']).to_string())
+    print(df.groupby(['target', 'regime', 'selector', 'strategy'], sort=False)['error'].agg(['mean', 'std', 'count']).to_string())
 
 # %% ../nbs/15_cli.ipynb #c027
 @call_parse

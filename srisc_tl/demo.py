@@ -6,8 +6,8 @@ Docs: https://srisc-tl.github.io/srisc_tl/demo.html.md"""
 
 # %% auto #0
 __all__ = ['REAL_TARGETS', 'PCB_TARGETS', 'SYNTH_TARGETS', 'PAGES', 'KINDS', 'draw_once', 'prepare_zoo', 'source_section',
-           'pretraining_section', 'target_section', 'study_sections', 'regimes_page', 'selectors_page', 'write_page_of',
-           'run_chain', 'run_adaptive', 'run_demo', 'run_named', 'report_from']
+           'pretraining_section', 'target_section', 'study_sections', 'regimes_page', 'strategies_page',
+           'selectors_page', 'write_page_of', 'run_chain', 'run_adaptive', 'run_demo', 'run_named', 'report_from']
 
 # %% ../nbs/13c_demo.ipynb #c002
 import json, os, platform
@@ -23,6 +23,7 @@ from .chain import SCALES, Clock, Settings, build_corpora, pretrain_regimes, run
 from .consolidate import class_counts, load_zoo, plot_class_counts, plot_samples
 from .convention import DATASETS, DataError, Dataset
 from .experiment import STUDIES, Store, check_names
+from .finetune import STRATEGIES
 from .page import Section
 from .preprocess import plot_sizes
 from .report import key_finding, report, result_sections
@@ -131,6 +132,14 @@ def regimes_page(df): # a study's rows → what `report` is told
     "A page on regimes"
     return dict(frame=df, title='What does industrial pretraining buy?', sections=study_sections(df))
 
+def strategies_page(df): # a study's rows → what `report` is told
+    "A page on strategies: what may be compared has one regime and one number of training images"
+    parts = list(df.groupby(['regime', 'per_class']))
+    secs = [replace(o, title=f'{o.title}: {n} images a class, from {r}') for (r, n), part in parts for o in result_sections(part, 'strategy', ('full', 'fastai'))]
+    least = parts[0][1]
+    return dict(frame=df, title='How is a checkpoint best applied?', sections=secs, arm='strategy', finding=key_finding(least, 'keep_stats', 'full', 'strategy'),
+                question='Which way of fine-tuning gives the lowest test error from the same checkpoint?')
+
 def selectors_page(df): # a study's rows → what `report` is told
     "A page on selectors"
     return dict(frame=pool_seeds(df), title='Which source for this target?', sections=selector_sections(df), arm='selector', finding=selector_finding(df),
@@ -147,7 +156,7 @@ def write_page_of(
     said = PAGES.get(study, regimes_page)(df)
     return report(**said | dict(out=page, sections=[*said['sections'], *sections], facts=facts))
 
-PAGES = dict(adaptive=selectors_page) # study → what its page is about; others: regimes
+PAGES = dict(adaptive=selectors_page, strategies=strategies_page) # study → what its page is about; others: regimes
 
 def _facts(s, clock, facts):
     "What a report says of a run"
@@ -170,7 +179,7 @@ def run_chain(
     with clock('build corpora'): sources, targets = build_corpora(zoo, out/'corpora', s)
     names = study_regimes(study, 'imagenet' in sources)
     with clock('pretrain'): checkpoints, weights = pretrain_regimes(sources, targets, s, out/'checkpoints', names)
-    with clock('fine-tune'): df = run_trials(study, targets, checkpoints, s, store)
+    with clock('fine-tune'): df = run_trials(study, targets, checkpoints, s, store, sources['srisc'])
     if not page: return df
     sections = [target_section(targets, s), source_section(sources['srisc']), pretraining_section(checkpoints, weights, sources['srisc'])]
     write_page_of(study, df, page, sections, _facts(s, clock, facts))
@@ -231,7 +240,9 @@ def run_named(
 ) -> pd.DataFrame:       # trials
     "Run a study over a zoo. Raises `DataError` for an unknown study, scale or target, and for selectors where none is varied"
     check_names(study, STUDIES, 'study'), check_names(scale, SCALES, 'scale')
-    if study not in KINDS and {'selectors', 'human'} & set(settings): raise DataError(f'the study {study} does not vary the selector; adaptive does')
+    check_names(list(settings.get('strategies', ())), STRATEGIES, 'strategy')
+    for own, flags, what in (('adaptive', {'selectors', 'human'}, 'selector'), ('strategies', {'strategies'}, 'strategy')):
+        if study != own and flags & set(settings): raise DataError(f'the study {study} does not vary the {what}; {own} does')
     tables = load_zoo(zoo)
     run, scales, about, more = KINDS.get(study, KINDS[''])
     possible = [t for t in about if t in tables]

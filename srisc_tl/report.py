@@ -120,9 +120,10 @@ def failed_section(
 def result_sections(
     frame: pd.DataFrame, # trials of one study, as in `Store.frame`
     arm: str = 'regime', # column that tells the arms apart
+    bases=('imagenet', 'scratch'), # as `comparison_section`
 ) -> list:               # of `Section`
     "The parts that follow from the trials alone: errors, comparisons, gains, failures"
-    secs, found = [error_section(frame, arm), comparison_section(frame, arm=arm)], arms(finished(frame, ['target'], arm), arm)
+    secs, found = [error_section(frame, arm), comparison_section(frame, bases, arm)], arms(finished(frame, ['target'], arm), arm)
     if 'scratch' in found and len(found) > 1: secs.append(gain_section(frame, arm=arm))
     return secs + [failed_section(frame)]*bool((frame.status == 'failed').any())
 
