@@ -21,7 +21,7 @@ from .build import Corpus, build_corpus, load_corpus
 from .consolidate import load_zoo
 from .convention import DataError
 from .experiment import ARMS, STUDIES, Store, get_trials, run_study
-from .finetune import error_rates, finetune, predict
+from .finetune import FINETUNING, error_rates, finetune, predict
 from .lineage import check_source
 from .planning import fresh_workers, pretrain_all
 from .regimes import get_stages
@@ -146,7 +146,8 @@ def run_trials(
     varied = STUDIES[study].keywords                                                                  # what the study itself varies, it says
     axes = {k: v for k, v in axes.items() if k == 'regimes' or k not in varied}
     if s.strategies and 'strategies' in varied: axes['strategies'] = s.strategies
-    fixed = dict(checkpoints={f'{r}/{t}': c.hash for (r, t), c in checkpoints.items() if c}, target_corpora={t: c.hash for t, c in targets.items()}, split=s.seed)
+    fixed = dict(checkpoints={f'{r}/{t}': c.hash for (r, t), c in checkpoints.items() if c}, target_corpora={t: c.hash for t, c in targets.items()}, split=s.seed,
+                 finetuning=FINETUNING)
     trials = get_trials(study, list(s.targets), known=targets, seeds=s.seeds, arch=s.arch, size=s.recipe.size, epochs=s.epochs, **axes, **fixed)
     if s.n_jobs != 1: fresh_workers()
     return run_study(trials, run, Store(store), s.n_jobs)

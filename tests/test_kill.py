@@ -2,9 +2,9 @@
 import hashlib, os, random, shutil, signal, subprocess, sys, time
 from pathlib import Path
 import pytest
-from repo import ROOT, commands
+from repo import ROOT, commands, flags
 
-KILLS = 6 # SRISC_KILLS=20 for more
+KILLS = 6 if 'slow' in flags() else 2 # SRISC_KILLS=20 for more
 SETS = ('AC-Piston-Checks', 'KolektorSDD_Yolov8', 'Magnetic-tile-defect-datasets', 'electronic_components_bmp', 'elpv-dataset')
 SCRIPT = 'import sys\nfrom {0} import {1}\nif __name__ == "__main__": sys.exit({1}())\n' # what pip installs
 

@@ -101,6 +101,7 @@ def real(real_zoo, tmp_path_factory):
     build = lambda name, **kw: build_corpus(zoo, tmp, name, pack=(), **kw).items['root'].iloc[0]
     return build('srisc', exclude=['optical_film']), build('imagenet', datasets=['tiny_imagenet']), build('film', datasets=['optical_film'])
 
+@pytest.mark.slow  # thirteen stages: 100 s
 def test_all_regimes_on_the_real_zoo_once(real, tmp_path, capsys):
     "Every regime, the three narrowings and a growing source in one command: the plan, the files and their times say that no stage ran twice"
     from srisc_tl.cli import srisc_pretrain
