@@ -61,7 +61,7 @@ def check_names(
 
 # %% ../nbs/12_experiment.ipynb #c012
 ARMS = dict(scratch='uniform', imagenet='uniform', srisc='uniform', sequential='uniform', joint='uniform', adaptive='ngiam')
-SELECTED = ('none', 'uniform', 'random', 'random_items', 'human', 'ngiam', 'emd', 'gabor', 'soseleto', 'ours') # arms of the study `adaptive`
+SELECTED = ('none', 'uniform', 'random', 'random_items', 'human', 'ngiam', 'emd', 'gabor', 'soseleto', 'benefit', 'ours') # arms of the study `adaptive`
 
 def regime_of(
     selector: str, # 'none': no source at all; 'uniform': all of it; else a choice from it

@@ -79,7 +79,7 @@ class Question:
 
 OPTIONS = dict( # selector → its options, or a function of the question that gives them
     human=lambda q: dict(classes=human_picks(q.target, q.source, q.human)),
-    ours=lambda q: dict(n_jobs=q.n_jobs)) # its experts lie beside the checkpoints
+    benefit=lambda q: dict(n_jobs=q.n_jobs)) # its experts lie beside the checkpoints
 
 def chosen_weights(
     q: Question,

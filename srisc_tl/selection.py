@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from .backbone import Checkpoint
-from .benefit import ours
+from .benefit import benefit
 from .build import Corpus
+from .consensus import ours
 from .convention import DataError
 from .corpus import item_weights
 from .domain_similarity import emd_classes
@@ -27,7 +28,7 @@ from .soseleto import soseleto
 _all_ = ['importance_weights', 'effective_sample_size', 'distance_from_uniform', 'mean_weights']
 
 SELECTORS = dict(uniform=uniform, random=random_classes, random_items=random_items, human=human, ngiam=ngiam,
-                 emd=emd_classes, gabor=gabor, soseleto=soseleto, ours=ours)
+                 emd=emd_classes, gabor=gabor, soseleto=soseleto, benefit=benefit, ours=ours)
 
 def select(
     selector: str,           # a key of `SELECTORS`
