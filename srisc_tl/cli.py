@@ -9,11 +9,17 @@ __all__ = ['srisc_demo', 'srisc_import', 'srisc_check', 'srisc_build', 'budget',
            'srisc_finetune', 'srisc_export', 'srisc_run', 'srisc_report', 'srisc_recommend']
 
 # %% ../nbs/15_cli.ipynb #c002
+from pathlib import Path
+
 from fastcore.meta import delegates
 from fastcore.script import call_parse
 
 # %% ../nbs/15_cli.ipynb #c004
 def _list(text): return [o.strip() for o in text.split(',') if o.strip()]
+
+def _there(*paths): # asked before the slow imports
+    from srisc_tl.convention import DataError
+    if lack := [p for p in paths if p and not Path(p).exists()]: raise DataError(f'{lack[0]}: no such file or folder')
 
 def _sizes(text):
     from srisc_tl.convention import DataError
@@ -30,6 +36,7 @@ def srisc_demo(
     n_jobs: int = 2,       # processes
 ):
     "Raw sets -> zoo -> corpora -> six regimes -> fine-tuning on held-out targets -> OUT/report.html"
+    _there(data)
     from srisc_tl.demo import run_demo
     run_demo(out, data, _list(targets), scale, n_jobs)
 
@@ -50,6 +57,7 @@ def srisc_import(
     n_jobs: int = 2,           # processes
 ):
     "Bring one raw dataset, or all known ones, into the convention"
+    _there(all, declarations, *[] if download else [path])
     from srisc_tl.importing import import_sets
     print(import_sets(path, name, industry, zoo, reader, args, all, declarations, guess, download, raw, n_jobs))
 
@@ -60,6 +68,7 @@ def srisc_check(
     n_jobs: int = 2,           # processes
 ):
     "Say what is wrong with standardised sets: missing, unreadable, unlabelled, leaking splits, odd classes"
+    _there(path)
     from srisc_tl.check import check_report
     print(check_report(path, n_jobs))
 
@@ -81,6 +90,7 @@ def srisc_build(
     n_jobs: int = 2,          # processes
 ):
     "Consolidate, clean, preprocess and cap a zoo into OUT/NAME-HASH; a killed build goes on where it stopped"
+    _there(zoo)
     from srisc_tl.build import build_corpus
     from srisc_tl.consolidate import load_zoo
     override = {d: op for op, names in dict(patch=patch, resize=resize).items() for d in _list(names)}
@@ -134,6 +144,7 @@ def srisc_pretrain(
     dry_run: bool = False,          # only print what would be reused and trained, and how long that takes
     **kwargs):
     "Run the stages of regimes; stages already run are reused, killed ones go on"
+    _there(*_list(corpus), target, natural, pretrained)
     from srisc_tl.pretraining import Weights, open_published, open_sources, read_texts, run_pretraining
     from srisc_tl.rates import processes
     n_jobs = processes(n_jobs, all_regimes or ';' in regime)
@@ -153,6 +164,7 @@ def srisc_select(
     classes: str = '',         # for human: industries or classes of the source, comma-separated
 ):
     "Weights of a source for a target: a CSV of cls, weight; where images are weighed, these are means, and --weights of srisc_pretrain reads the images'"
+    _there(ckpt, corpus, target)
     from srisc_tl.chain import open_target, select_to
     print(select_to(ckpt, corpus, open_target(target), selector, out, seed, **dict(classes=_list(classes)) if classes else {}))
 
@@ -170,6 +182,7 @@ def srisc_finetune(
     out: str = 'model',        # folder of the fine-tuned model
 ):
     "Fine-tune on a target, say the test error, keep the model"
+    _there(ckpt, target, source)
     from srisc_tl.chain import finetune_to, open_target
     print(finetune_to(ckpt, open_target(target), out, per_class or 10**9, seed, source, strategy=strategy, epochs=epochs, size=size))
 
@@ -188,6 +201,7 @@ def srisc_export(
     body: str = '',            # instead: only the body, by the names of timm, timm_features, torchvision or smp
 ):
     "A kept model for the production line, or its body for another library"
+    _there(model, target)
     from srisc_tl.chain import open_target
     from srisc_tl.exporting import export_to
     rule = dict(good=_list(good), miss=miss, alarm=alarm, defect_share=None if defect_share < 0 else defect_share)
@@ -210,6 +224,7 @@ def srisc_run(
     n_jobs: int = 2,           # processes
 ):
     "Run a study over a zoo: corpora, checkpoints, trials"
+    _there(zoo)
     from srisc_tl.demo import run_named
     more = {k: v for k, v in dict(selectors=tuple(_list(selectors)), strategies=tuple(_list(strategies)), per_class=per_class, human=human).items() if v}
     df = run_named(study, zoo, store, scale, _list(targets), out, page, n_jobs=n_jobs, **more)
@@ -223,6 +238,7 @@ def srisc_report(
     study: str = 'regimes',      # which study of the store: regimes, adaptive, ...
 ):
     "Write the report of a study from its trials"
+    _there(store)
     from srisc_tl.demo import report_from
     print(report_from(store, out, study))
 
@@ -241,10 +257,11 @@ def srisc_recommend(
     n_jobs: int = 1,             # processes
 ):
     "Which transfer for a new target, what error to expect, and whether there is evidence enough to say so"
-    from srisc_tl.advice import recommend_to
-    from srisc_tl.chain import open_target
     from srisc_tl.convention import DataError
     pairs = [o.partition('=') for o in _list(own)]
     if wrong := [a for a, eq, path in pairs if not (a and path)]: raise DataError(f'--own is ARM=FOLDER, not {wrong[0]!r}')
     made = {a: path for a, _, path in pairs}
+    _there(target, *made.values())
+    from srisc_tl.advice import recommend_to
+    from srisc_tl.chain import open_target
     print(recommend_to(store, open_target(target), checkpoints, corpora, out, made, study, per_class, seed, n_jobs=n_jobs))
