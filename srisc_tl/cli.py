@@ -93,13 +93,12 @@ def srisc_build(
     _there(zoo)
     from srisc_tl.build import build_corpus
     from srisc_tl.consolidate import load_zoo
+    from srisc_tl.corpus_page import corpus_page
     override = {d: op for op, names in dict(patch=patch, resize=resize).items() for d in _list(names)}
     corpus = build_corpus(load_zoo(zoo), out, name, _list(datasets) or None, industry, _list(exclude), cap or None, seed, n_jobs,
                           override, _sizes(pack))
     print(f"{corpus}\n{corpus.items['root'].iloc[0]}")
-    if not page: return
-    from srisc_tl.corpus_page import corpus_page
-    print(corpus_page(corpus, page))
+    if page: print(corpus_page(corpus, page))
 
 # %% ../nbs/15_cli.ipynb #c014
 def budget(
@@ -146,9 +145,7 @@ def srisc_pretrain(
     "Run the stages of regimes; stages already run are reused, killed ones go on"
     _there(*_list(corpus), target, natural, pretrained)
     from srisc_tl.pretraining import Weights, open_published, open_sources, read_texts, run_pretraining
-    from srisc_tl.rates import processes
-    n_jobs = processes(n_jobs, all_regimes or ';' in regime)
-    run, corpora = dict(arch=arch, out=out, recipe=budget(**kwargs), seed=seed), open_sources(corpus, natural, n_jobs)
+    run, corpora = dict(arch=arch, out=out, recipe=budget(**kwargs), seed=seed), open_sources(corpus, natural, n_jobs or 2)
     asked, w = read_texts(regime, corpora['srisc'], all_regimes, industry), Weights(weights, target, selector)
     run_pretraining(corpora, asked, w, open_published(pretrained), not all_regimes, dry_run, n_jobs, run, minutes=minutes, log=log)
 

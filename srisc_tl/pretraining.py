@@ -23,6 +23,7 @@ from .corpus import balanced_weights
 from .lineage import family_tree
 from .planning import as_text, first_here, pretrain_all, training_plan, what_ran
 from .pretrain import Published, stage_key
+from .rates import processes
 from .regimes import PUBLISHED, REGIMES, all_texts, get_regimes, get_stages
 from .selection import SELECTORS
 from .splits import split_target
@@ -130,7 +131,7 @@ def run_pretraining(
     published: Published = PUBLISHED, # what `imagenet` alone stands for
     strict: bool = True,    # a regime that lacks something is an error; else it is left out, and said
     dry_run: bool = False,  # only say what would be done
-    n_jobs: int = 1,        # processes
+    n_jobs: int = 1,        # processes; 0: as many as are of use
     run: dict = None,       # arch, out, recipe, seed
     **session,              # to `Session`: minutes, log
 ) -> dict:                  # name → Checkpoint, None from scratch; of a dry run empty
@@ -140,7 +141,7 @@ def run_pretraining(
     every = {f'for {weights.selector}': REGIMES['sequential']} | texts if wait else texts
     if wait: w = pd.Series(np.arange(1., len(srisc.classes) + 1), srisc.classes)             # stands for weights that are not there yet
     stages, lacking = _regimes(every, corpora, w, run['seed'], published, strict)
-    say(training_plan(stages, **run, n_jobs=n_jobs), *(f'left out: {k}: {why}' for k, why in (left | lacking).items()), sep='\n')
+    say(training_plan(stages, **run, n_jobs=(n_jobs := processes(n_jobs, len(texts) > 1))), *(f'left out: {k}: {why}' for k, why in (left | lacking).items()), sep='\n')
     if dry_run: return {}
     before = {p.name for p in Path(run['out']).glob('*')}
     if wait: pretrain_all(_regimes(every, corpora, None, run['seed'], published, False)[0], **run, n_jobs=n_jobs, **session)
