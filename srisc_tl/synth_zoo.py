@@ -177,7 +177,7 @@ def synth_zoo(
     seed:int=0, # one seed, the same bytes
     scale:float=1, # factor on the images of each class; 10 gives thousands
     datasets:list=None, # names; default all of SYNTH
-    n_jobs:int=2, # worker processes; they change nothing but the time
+    n_jobs:int=1, # worker processes; they change nothing but the time
 )->pd.DataFrame: # a row a dataset: name, industry, layout, target, n_images, classes, folder, declaration
     "Draw invented raw datasets. Raises `DataError` for an unknown name."
     names = list(SYNTH if datasets is None else datasets)
