@@ -138,11 +138,13 @@ def paired_test(
     over=('target', 'seed'),  # columns that make a pair; the first tells the targets apart
     level: float = .95,       # of the interval
     method: str = 't',        # name in `INTERVALS`
-) -> dict:                    # a, b, diff (mean of a - b), lo, hi, p, p_wilcoxon, n (pairs), targets, lower (on how many a is lower)
+    shared: str = None,       # column of `over` whose pairs share luck, as seeds with one checkpoint for all targets do: only their means are independent
+) -> dict:                    # a, b, diff (mean of a - b), lo, hi, p, p_wilcoxon, n, of (what n counts), targets, lower (on how many a is lower)
     "Paired comparison of two arms over all targets: it speaks of these targets, not of all that there could be"
     d = paired_differences(frame, a, b, arm, value, over)
-    s, (p, w), means = describe(d, level, method), p_values(d), d.groupby(level=0).mean()
-    return dict(a=a, b=b, diff=s['mean'], lo=s['lo'], hi=s['hi'], p=p, p_wilcoxon=w, n=s['n'], targets=len(means),
+    means, x = d.groupby(level=0).mean(), d.groupby(level=shared).mean() if shared else d
+    s, (p, w) = describe(x, level, method), p_values(x)
+    return dict(a=a, b=b, diff=s['mean'], lo=s['lo'], hi=s['hi'], p=p, p_wilcoxon=w, n=s['n'], of=f'{shared}s' if shared else 'pairs', targets=len(means),
                 lower=int((means < 0).sum()))
 
 # %% ../nbs/12b_comparison.ipynb #c032
@@ -165,7 +167,7 @@ def compare(
 ) -> pd.DataFrame:        # a row an arm: what `paired_test` gives, p_holm, tests (how many it is corrected for)
     "Compare every arm with one, corrected for their number"
     rows = [paired_test(frame, o, base, arm, **kwargs) for o in arms(finished(frame, ['target'], arm), arm) if o != base]
-    df = pd.DataFrame(rows, columns='a b diff lo hi p p_wilcoxon n targets lower'.split())
+    df = pd.DataFrame(rows, columns='a b diff lo hi p p_wilcoxon n of targets lower'.split())
     return df.assign(p_holm=holm(df.p), tests=df.p.notna().sum())
 
 # %% ../nbs/12b_comparison.ipynb #c037

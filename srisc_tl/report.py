@@ -28,7 +28,7 @@ def answer(
     a, b = style_of(row.a)[0], style_of(row.b)[0]
     if not row.n: return f'{a} and {b} share no finished trial yet.'
     p = p_text(row.p_holm) + (f' (Holm, {row.tests} comparisons; alone {p_text(row.p)})' if row.tests > 1 and row.p == row.p else '')
-    facts = f'mean difference {pct(row["diff"], "+")} points [{pct(row.lo, "+")}, {pct(row.hi, "+")}], {p}, n = {row.n} pairs'
+    facts = f'mean difference {pct(row["diff"], "+")} points [{pct(row.lo, "+")}, {pct(row.hi, "+")}], {p}, n = {row.n} {row.of}'
     where = f'below {b} on {row.lower} of {row.targets} targets'
     allowed = f' once all {row.tests} comparisons are allowed for' if row.p < alpha else ''
     if not row.p_holm < alpha: return f'No difference between {a} and {b} could be shown{allowed}: {facts}; {where}.'

@@ -65,7 +65,7 @@ def _row(df, diffs, o, base, targets):
     cells = {t: pct(mean[t]) + (f'\n{_cell(d.loc[t])}' if t in d.index else '') for t in targets}
     cells['mean of targets'] = pct(mean.mean()) if mean.notna().all() else '–'
     if o == base: return cells | {f'against {base}': '', 'better': '', 'worse': ''}
-    all_, n = pd.Series(paired_test(df, o, base, 'selector')), len(d)
+    all_, n = pd.Series(paired_test(df, o, base, 'selector', shared='seed')), len(d)
     holm_ = lambda beyond: (beyond & (d['p_holm'] < .05)).sum()
     count = lambda beyond: f'{beyond.sum()} of {n}' + (f' ({k}*)' if (k := holm_(beyond)) else '')
     return cells | {f'against {base}': f'{pct(all_["diff"], "+")} [{pct(all_.lo, "+")}, {pct(all_.hi, "+")}]',
@@ -116,7 +116,7 @@ def selector_finding(
     base: str = 'uniform', # what they are compared with
 ) -> str:                  # a sentence
     "What the study says first: the selector of the lowest mean difference, and whether that is more than luck"
-    vs = compare(pool_seeds(frame), base, 'selector') if base in selector_order(frame) else pd.DataFrame()
+    vs = compare(pool_seeds(frame), base, 'selector', shared='seed') if base in selector_order(frame) else pd.DataFrame()
     if not len(vs) or not vs['n'].any(): return f'No answer yet: nothing to compare with {base} has finished.'
     return f'Lowest of {len(vs)} against {base}: ' + answer(vs.loc[vs['diff'].idxmin()])
 
@@ -129,7 +129,7 @@ def selector_sections(
     secs = [Section('What the choices cost', 'Kish’s effective sample size says how many equally drawn images a weighted source is worth.', {},
                     {'Mean (smallest to largest) over targets and seeds': cost_table(df)})] + [failed_section(frame)]*bool((frame['status'] == 'failed').any())
     if base not in selector_order(df): return secs
-    vs, diffs = compare(df, base, 'selector'), selector_differences(frame, base)
+    vs, diffs = compare(df, base, 'selector', shared='seed'), selector_differences(frame, base)
     vs = vs.sort_values('a', key=lambda a: a.map(selector_order(df).index))
     text = [answer(r) for _, r in vs.iterrows()] or f'There is nothing to compare with {base} yet.'
     caption = f'Test error in %, and its paired difference to {base} in points with the 95 % interval; better and worse count targets beyond it; * is p < 0.05 after Holm over the targets'
