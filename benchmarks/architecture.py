@@ -32,11 +32,11 @@ DEFAULT, RECIPE = 'tf_efficientnet_lite0', Recipe(epochs=2, size=o.size, epoch_l
 def main():
     roots = {p.name.rsplit('-', 1)[0]: p for p in sorted(Path(o.corpora).iterdir()) if (p/'corpus.json').is_file()}
     targets, source = o.targets.split(','), load_corpus(roots['srisc'])
-    assert not set(targets) & set(source.items['dataset']), 'a target is part of the source'
+    if inside := set(targets) & set(source.items['dataset']): raise SystemExit(f'{sorted(inside)}: part of the source')
     bodies = rank_bodies(source, out=o.out, recipe=RECIPE, repeats=2, n_jobs=o.n_jobs)
     print(bodies.round(3).to_string(), flush=True)
     chosen = bodies.index[0]
-    fixed = dict(size=o.size, epochs=o.epochs, source=source.hash, split=0, finetuning=FINETUNING)
+    fixed = dict(size=o.size, epochs=o.epochs, target=lambda t, seed: load_corpus(roots[t]).hash, split=0, finetuning=FINETUNING)
     trials = [t for a in dict.fromkeys((DEFAULT, chosen)) for t in
               grid('architecture', targets, range(o.seeds), [int(n) for n in o.per_class.split(',')], ('scratch',), ('full',), arch=a, **fixed)]
     run = Run({('scratch', t): '' for t in targets}, {t: str(roots[t]) for t in targets}, Settings(tuple(targets)))

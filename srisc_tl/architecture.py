@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 
 from .backbone import get_body
 from .build import Corpus
 from .convention import DataError
 from .features import features
-from .planning import pretrain_all
-from .pretrain import Stage
+from .pixels import packed
+from .pretrain import Stage, pretrain
 from .training import Recipe
 
 # %% ../nbs/10h_architecture.ipynb #c004
@@ -52,16 +53,16 @@ def rank_bodies(
     share: float = .2,      # of the source held back
     seed: int = 0,          # of the first training, and of what is held back
     repeats: int = 1,       # trainings of each body
-    n_jobs: int = 1,        # processes
+    n_jobs: int = 1,        # processes that train side by side
 ) -> pd.DataFrame:          # by body, best first: macro_error on what was held back (mean over classes, then over repeats), its spread, parameters in millions
     "Bodies trained from scratch on a source with one budget. Raises `DataError` as `hold_back` does, and for fewer than two bodies"
     if len(set(bodies)) < 2: raise DataError(f'bodies {list(bodies)}: wanted two or more, to choose from')
-    learned, held = hold_back(source, share, seed)
-    rows = {}
+    sizes, (learned, held) = {a: sum(p.numel() for p in get_body(a).parameters())/1e6 for a in bodies}, hold_back(source, share, seed)
+    for root in learned.items['root'].unique(): packed(root, recipe.size, recipe.n_in, n_jobs)
+    train, rows = lambda call, a, r: call(pretrain)((Stage(learned),), arch=a, out=out, recipe=recipe, seed=seed + r), {}
+    Parallel(n_jobs)(train(delayed, a, r) for r in range(repeats) for a in bodies)
     for arch in bodies:
-        runs = [pretrain_all({'source': (Stage(learned),)}, arch, out, recipe, seed + r, n_jobs)['source'] for r in range(repeats)]
-        found = [features(c, held) for c in runs]
+        found = [features(train(lambda f: f, arch, r), held) for r in range(repeats)]
         errors = [pd.Series(np.array(f.classes)[f.p.argmax(1)] != f.cls).groupby(f.cls).mean().mean() for f in found]
-        size = sum(p.numel() for p in get_body(arch).parameters())/1e6
-        rows[arch] = dict(macro_error=np.mean(errors), spread=np.std(errors, ddof=1) if repeats > 1 else np.nan, parameters=round(size, 2))
+        rows[arch] = dict(macro_error=np.mean(errors), spread=np.std(errors, ddof=1) if repeats > 1 else np.nan, parameters=round(sizes[arch], 2))
     return pd.DataFrame.from_dict(rows, 'index').sort_values(['macro_error', 'parameters'])

@@ -214,7 +214,7 @@ def srisc_run(
     targets: str = '',         # target datasets, comma-separated; default those of the article that the zoo has
     selectors: str = '',       # of the study adaptive, comma-separated: none, uniform, random, random_items, human, ngiam, emd, gabor, ...; default all
     human: str = '',           # for the selector human: a TOML or JSON file of what people take, target = ["industry", "dataset/class"]
-    strategies: str = '',      # of the study strategies, comma-separated keys of STRATEGIES; default 19 of them
+    strategies: str = '',      # of the study strategies, comma-separated keys of STRATEGIES; default all that it compares
     per_class: int = 0,        # training images a class of a target; 0: as the scale says
     out: str = 'work',         # folder for corpora and checkpoints
     page: str = '',            # report to write as well
