@@ -20,6 +20,7 @@ test readme: export MPLBACKEND := agg
 # One thread a process: several of them share the cores.
 test readme: export OMP_NUM_THREADS := 1
 test readme: export VIPS_CONCURRENCY := 1
+# Measuring doubles the time that each of the many processes takes to import torch and fastai: only where asked for.
 test: export COVERAGE_RCFILE := $(CURDIR)/tests/coverage.ini
 test: export COVERAGE_FILE := $(CURDIR)/.coverage
 
@@ -46,11 +47,10 @@ demo: $(STAMP)  ## the whole chain, demo/report.html at its end (SRISC_DATA=fold
 	@$(BIN)/srisc_demo --out demo $${SRISC_DATA:+--data "$$SRISC_DATA"} $(DEMO_ARGS)
 
 # nbdev-test's own worker processes wait 5 minutes for joblib's to end, so pytest calls it page by page.
-test: $(STAMP)  ## every test: pages against the modules, sync, house rules, commands; coverage
+test: $(STAMP)  ## every test: pages against the modules, sync, house rules, commands (COVERAGE=1: what they cover, too)
 	@if [ -f ../shared/tools/house.py ]; then $(PYTHON) ../shared/tools/house.py . --brief; fi
-	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest tests -n $(JOBS) --dist loadgroup --durations 10 -rs $(PYTEST_ARGS); \
-	  rc=$$?; $(BIN)/coverage combine -q; $(BIN)/coverage report; exit $$rc
+	@$(if $(COVERAGE),$(BIN)/coverage erase; $(BIN)/coverage run,$(BIN)/python) -m pytest tests -n $(JOBS) --dist loadgroup --durations 10 -rs $(PYTEST_ARGS); \
+	  rc=$$?; $(if $(COVERAGE),$(BIN)/coverage combine -q; $(BIN)/coverage report;) exit $$rc
 
 nbs: $(STAMP)  ## after editing notebooks: export the modules, clean the notebooks
 	@$(BIN)/nbdev-export && $(BIN)/nbdev-clean

@@ -222,7 +222,7 @@ def srisc_run(
 ):
     "Run a study over a zoo: corpora, checkpoints, trials"
     _there(zoo)
-    from srisc_tl.demo import run_named
+    from srisc_tl.studies import run_named
     more = {k: v for k, v in dict(selectors=tuple(_list(selectors)), strategies=tuple(_list(strategies)), per_class=per_class, human=human).items() if v}
     df = run_named(study, zoo, store, scale, _list(targets), out, page, n_jobs=n_jobs, **more)
     print(df.groupby(['target', 'regime', 'selector', 'strategy'], sort=False)['error'].agg(['mean', 'std', 'count']).to_string())
@@ -236,7 +236,7 @@ def srisc_report(
 ):
     "Write the report of a study from its trials"
     _there(store)
-    from srisc_tl.demo import report_from
+    from srisc_tl.studies import report_from
     print(report_from(store, out, study))
 
 # %% ../nbs/15_cli.ipynb #c029

@@ -6,7 +6,8 @@ Docs: https://srisc-tl.github.io/srisc_tl/comparison.html.md"""
 
 # %% auto #0
 __all__ = ['INTERVALS', 'ALIKE', 't_interval', 'bootstrap_interval', 'interval', 'finished', 'describe', 'arms', 'summarize',
-           'paired_differences', 'p_values', 'paired_test', 'holm', 'compare', 'negative_transfer', 'gains']
+           'paired_differences', 'p_values', 'describe_differences', 'paired_test', 'holm', 'compare',
+           'negative_transfer', 'gains']
 
 # %% ../nbs/12b_comparison.ipynb #c002
 import numpy as np
@@ -130,6 +131,16 @@ def p_values(
     return stats.ttest_1samp(d, 0).pvalue, stats.wilcoxon(d).pvalue
 
 # %% ../nbs/12b_comparison.ipynb #c029
+def describe_differences(
+    d,                  # differences [n]
+    level: float = .95, # of the interval
+    method: str = 't',  # name in `INTERVALS`
+) -> dict:              # what `describe` gives, p, p_wilcoxon
+    "Mean, interval and tests of differences. Equal ones have neither interval nor p: theirs would have no width"
+    s, (p, w) = describe(d, level, method), p_values(d)
+    return s | (dict(lo=np.nan, hi=np.nan) if np.isnan(p) else {}) | dict(p=p, p_wilcoxon=w)
+
+# %% ../nbs/12b_comparison.ipynb #c031
 def paired_test(
     frame: pd.DataFrame,      # trials as in `Store.frame`
     a: str, b: str,           # arms
@@ -138,16 +149,16 @@ def paired_test(
     over=('target', 'seed'),  # columns that make a pair; the first tells the targets apart
     level: float = .95,       # of the interval
     method: str = 't',        # name in `INTERVALS`
-    shared: str = None,       # column of `over` whose pairs share luck, as seeds with one checkpoint for all targets do: only their means are independent
-) -> dict:                    # a, b, diff (mean of a - b), lo, hi, p, p_wilcoxon, n, of (what n counts), targets, lower (on how many a is lower)
+    shared: str = None,       # column of `over` whose pairs share luck, as seeds with one checkpoint for all targets do: only their means are independent, and of them those that have the most targets
+) -> dict:                    # a, b, diff (mean of a - b), lo, hi, std, p, p_wilcoxon, n, of (what n counts), targets, lower (on how many a is lower)
     "Paired comparison of two arms over all targets: it speaks of these targets, not of all that there could be"
     d = paired_differences(frame, a, b, arm, value, over)
+    if shared and len(d): d = d[(n := d.groupby(level=shared).transform('size')) == n.max()]
     means, x = d.groupby(level=0).mean(), d.groupby(level=shared).mean() if shared else d
-    s, (p, w) = describe(x, level, method), p_values(x)
-    return dict(a=a, b=b, diff=s['mean'], lo=s['lo'], hi=s['hi'], p=p, p_wilcoxon=w, n=s['n'], of=f'{shared}s' if shared else 'pairs', targets=len(means),
-                lower=int((means < 0).sum()))
+    s = describe_differences(x, level, method)
+    return dict(a=a, b=b, diff=s.pop('mean'), of=f'{shared}s' if shared else 'pairs', targets=len(means), lower=int((means < 0).sum())) | s
 
-# %% ../nbs/12b_comparison.ipynb #c032
+# %% ../nbs/12b_comparison.ipynb #c034
 def holm(
     p, # p-values [m]; NaN (not tested) stays NaN and is not counted
 ) -> np.ndarray: # adjusted p-values [m]
@@ -158,7 +169,7 @@ def holm(
     out[order] = np.maximum.accumulate(p[order]*np.arange(len(order), 0, -1)).clip(max=1)
     return out
 
-# %% ../nbs/12b_comparison.ipynb #c034
+# %% ../nbs/12b_comparison.ipynb #c036
 def compare(
     frame: pd.DataFrame,  # trials as in `Store.frame`
     base: str,            # the arm that the others are compared with
@@ -170,7 +181,7 @@ def compare(
     df = pd.DataFrame(rows, columns='a b diff lo hi p p_wilcoxon n of targets lower'.split())
     return df.assign(p_holm=holm(df.p), tests=df.p.notna().sum())
 
-# %% ../nbs/12b_comparison.ipynb #c037
+# %% ../nbs/12b_comparison.ipynb #c039
 def negative_transfer(
     frame: pd.DataFrame,     # trials as in `Store.frame`
     base: str = 'imagenet',  # the safe choice
@@ -183,7 +194,7 @@ def negative_transfer(
             for o, d in ds.items() if len(d)]
     return pd.DataFrame(rows, columns=[arm, 'rate', 'lo', 'hi', 'worse', 'n'])
 
-# %% ../nbs/12b_comparison.ipynb #c039
+# %% ../nbs/12b_comparison.ipynb #c041
 def gains(
     frame: pd.DataFrame,     # trials as in `Store.frame`
     base: str = 'scratch',   # what the gain is counted from

@@ -6,10 +6,10 @@ Docs: https://srisc-tl.github.io/srisc_tl/finetune.html.md"""
 
 # %% auto #0
 __all__ = ['FINETUNING', 'STRATEGIES', 'Start', 'one_cycle', 'fastai_default', 'taught', 'Strategy', 'batch_size', 'bit_epochs',
-           'finetune', 'signed', 'split_with', 'predict', 'error_rates']
+           'predict', 'error_rates', 'warn_unlearned', 'finetune', 'signed', 'split_with']
 
 # %% ../nbs/10j_finetune.ipynb #c002
-import math
+import math, warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -116,6 +116,42 @@ def bit_epochs(
     return math.ceil(steps/max(1, n//min(bs or batch_size(n), n)))
 
 # %% ../nbs/10j_finetune.ipynb #c010
+@torch.no_grad()
+def predict(
+    learn: Learner, # trained on a target
+    part: Corpus,   # images to judge
+) -> tuple:         # probabilities [N, classes]; true classes [N], as indices
+    "What a model says of a part of its target, on unaugmented images"
+    dls = get_dls(part, classes=learn.dls.vocab, aug=[], **learn.dls.made)
+    learn.model.eval()
+    out = [(learn.model(x).softmax(1).cpu(), y.cpu()) for x, y in dls.valid]
+    return torch.cat([p for p, _ in out]).numpy(), torch.cat([y for _, y in out]).numpy()
+
+def error_rates(
+    probs: np.ndarray, # [N, classes]
+    y: np.ndarray,     # [N] true classes
+) -> dict:             # error: share of wrong images; macro_error: its mean over the classes, which a large class cannot hide
+    "Error rates, between 0 and 1"
+    wrong = probs.argmax(1) != y
+    return dict(error=float(wrong.mean()), macro_error=float(pd.Series(wrong).groupby(y).mean().mean()))
+
+def warn_unlearned(
+    learn: Learner, # trained
+    train: Corpus,  # on this
+    share: float = .4, # of the error of guessing, above which little was learned
+):
+    "A warning where a model fails on the very images that it was trained on"
+    wrong, guess = error_rates(*predict(learn, train))['macro_error'], 1 - 1/len(learn.dls.vocab)
+    if wrong > share*guess: warnings.warn(f'little was learned: after training on {train.name}, {wrong:.0%} of its own training images are wrong (mean over '
+                                          f'classes; by guessing {guess:.0%}). More epochs, another rate, strategy or checkpoint may help')
+
+# %% ../nbs/10j_finetune.ipynb #c013
+def _line(strategy):
+    "A strategy by its name"
+    if isinstance(strategy, Strategy): return strategy
+    if strategy not in STRATEGIES: raise DataError(f'unknown strategy {strategy!r}; known: {list(STRATEGIES)}')
+    return STRATEGIES[strategy]
+
 def finetune(
     ckpt: Checkpoint|None,       # None: from scratch
     train: Corpus,               # training images of the target
@@ -130,16 +166,16 @@ def finetune(
     source: Corpus = None,       # for strategies that train on images of the source
     tick: str = None,            # a file that counts images, instead of a bar
 ) -> Learner:                    # trained; `made` says how, see `signed`
-    "Train a body with a new head on a target. Raises `DataError` for an unknown strategy, one that lacks what it needs, or a target of one class"
-    if strategy not in STRATEGIES and not isinstance(strategy, Strategy): raise DataError(f'unknown strategy {strategy!r}; known: {list(STRATEGIES)}')
+    "Train a body with a new head on a target; warns where it has learned little. Raises `DataError` for an unknown strategy, one that lacks what it needs, or a target of one class"
     if len(train.classes) < 2: raise DataError(f'{train.name} has one class only: {train.classes}')
-    s, arch, bs = STRATEGIES.get(strategy, strategy) if isinstance(strategy, str) else strategy, ckpt.arch if ckpt else arch, bs or batch_size(len(train))
+    s, arch, bs = _line(strategy), ckpt.arch if ckpt else arch, bs or batch_size(len(train))
     model = get_model(ckpt or arch, len(train.classes), n_in, seed)
     set_seed(seed)
     dls = get_dls(train, size=size, bs=bs, seed=seed, n_in=n_in, stats=normalize_stats(arch))
     cbs = s.cbs(Start(ckpt, train, source, dls, seed))
     learn = get_learner(dls, model, f'fine-tune on {train.name}', tick, cbs, Recipe(wd=s.wd), splitter=split_with(s, cbs, model))
     with learn.no_logging(): s.fit(learn, epochs or bit_epochs(len(train), bs), np.array(s.rates)*(lr or s.lr))
+    if ckpt: warn_unlearned(learn, train)
     return signed(learn, ckpt, train, arch, seed)
 
 def signed(
@@ -168,23 +204,3 @@ def split_with(
         groups = layer_groups(m, len(s.rates) - 1)
         return L(*groups[:-1], groups[-1] + more)
     return splitter
-
-# %% ../nbs/10j_finetune.ipynb #c016
-@torch.no_grad()
-def predict(
-    learn: Learner, # trained on a target
-    part: Corpus,   # images to judge
-) -> tuple:         # probabilities [N, classes]; true classes [N], as indices
-    "What a model says of a part of its target, on unaugmented images"
-    dls = get_dls(part, classes=learn.dls.vocab, aug=[], **learn.dls.made)
-    learn.model.eval()
-    out = [(learn.model(x).softmax(1).cpu(), y.cpu()) for x, y in dls.valid]
-    return torch.cat([p for p, _ in out]).numpy(), torch.cat([y for _, y in out]).numpy()
-
-def error_rates(
-    probs: np.ndarray, # [N, classes]
-    y: np.ndarray,     # [N] true classes
-) -> dict:             # error: share of wrong images; macro_error: its mean over the classes, which a large class cannot hide
-    "Error rates, between 0 and 1"
-    wrong = probs.argmax(1) != y
-    return dict(error=float(wrong.mean()), macro_error=float(pd.Series(wrong).groupby(y).mean().mean()))

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from .comparison import compare, describe, finished, holm, p_values, paired_differences, paired_test
+from .comparison import compare, describe_differences, finished, holm, paired_differences, paired_test
 from .convention import DataError
 from .experiment import SELECTED
 from .figures import STYLE, pct
@@ -50,7 +50,7 @@ def selector_differences(
     for o in [o for o in selector_order(df) if o != base]:
         for t, d in paired_differences(df, o, base, 'selector').groupby(level=0, sort=False):
             error = df['error'][(df['target'] == t) & (df['selector'] == o)].mean()
-            rows.append(dict(selector=o, target=t, error=error, p=p_values(d)[0], **describe(d, level)))
+            rows.append(dict(selector=o, target=t, error=error, **describe_differences(d, level)))
     out = pd.DataFrame(rows, columns='selector target error mean lo hi p n'.split()).rename(columns=dict(mean='diff'))
     return out.assign(p_holm=out.groupby('selector')['p'].transform(holm))
 
