@@ -40,27 +40,30 @@ class BSS(AddedLoss):
     def after_fit(self): self.hook.remove()
 
 # %% ../nbs/10d_smooth.ipynb #c007
+def _affine(x, scale, shift): # by channel: a batch norm at rest, which is faster than broadcasting
+    return torch.native_batch_norm(x, scale, shift, torch.zeros_like(scale), torch.ones_like(scale), False, 0., 0.)[0]
+
 class StochasticNorm(torch.autograd.Function):
     "Batch norm whose channels take their statistics from the batch where `own`, else from `mean` and `var`. Kou et al. 2020, equation 4"
     @staticmethod
-    def forward(ctx, x, w, b, mean, var, own, eps):
-        y, m, r = torch.native_batch_norm(x, None, None, None, None, True, 0., eps)
-        ratio = torch.where(own, 1., (var + eps).rsqrt()/r)                       # of the chosen scale to the batch's
-        shift = torch.where(own, 0., (m - mean)*(var + eps).rsqrt())
-        ctx.save_for_backward(x, w, m, r, ratio, shift, own)
-        ctx.eps, s = eps, (1, -1) + (1,)*(x.ndim - 2)
-        ctx.mark_non_differentiable(m, r)
-        return torch.addcmul((b + w*shift).view(s), y, (w*ratio).view(s)), m, r
+    def forward(ctx, x, w, b, mean, var, own, eps, momentum):
+        old, kept = mean.clone(), (var + eps).rsqrt()
+        m, v = torch.ops.aten.batch_norm_update_stats(x, mean, var, momentum)     # and the running ones move on
+        r = (v + eps).rsqrt()
+        scale, shift = torch.where(own, r, kept), torch.where(own, 0., (m - old)*kept)
+        ctx.save_for_backward(x, w, m, r, scale/r, shift, own)
+        ctx.eps = eps
+        return _affine(x, w*scale, b - w*scale*torch.where(own, m, old))
 
     @staticmethod
-    def backward(ctx, dy, *_):
+    def backward(ctx, dy):
         x, w, m, r, ratio, shift, own = ctx.saved_tensors
         s, n = (1, -1) + (1,)*(x.ndim - 2), x.numel()/x.shape[1]
         _, dyx, db = torch.ops.aten.native_batch_norm_backward(dy, x, torch.ones_like(w), None, None, m, r, True, ctx.eps, [False, True, True])
         back = torch.where(own, w*r/n, 0.)                                        # statistics of the batch depend on x, the running ones do not
         k3 = -back*dyx*r
-        dx = torch.addcmul((-back*db - k3*m).view(s), x, k3.view(s)).addcmul_(dy, (w*r*ratio).view(s))
-        return dx, ratio*dyx + shift*db, db, None, None, None, None
+        dx = _affine(x, k3, -back*db - k3*m).addcmul_(dy, (w*r*ratio).view(s))
+        return dx, ratio*dyx + shift*db, db, *[None]*5
 
 def stochastic_forward(
     norm: _BatchNorm,  # with weights and running statistics
@@ -70,10 +73,9 @@ def stochastic_forward(
     "What a batch norm gives in training under StochNorm; at rest, what it always gives"
     if not norm.training: return type(norm).forward(norm, x)
     own = torch.rand(x.shape[1]).to(x.device) < p
-    y, mean, rstd = StochasticNorm.apply(x, norm.weight, norm.bias, norm.running_mean.clone(), norm.running_var.clone(), own, norm.eps)
-    n = x.numel()/x.shape[1]
     norm.num_batches_tracked += 1
-    norm.running_mean.lerp_(mean, norm.momentum), norm.running_var.lerp_((rstd**-2 - norm.eps)*n/(n - 1), norm.momentum)
+    momentum = 1/float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+    y = StochasticNorm.apply(x, norm.weight, norm.bias, norm.running_mean, norm.running_var, own, norm.eps, momentum)
     return norm.act(norm.drop(y)) if hasattr(norm, 'act') else y                  # timm has its activation inside
 
 class StochNorm(Callback):
