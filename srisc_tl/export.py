@@ -56,7 +56,8 @@ class Deployed(nn.Module):
 
 # %% ../nbs/10p_export.ipynb #c009
 def _to_onnx(program, x, file):
-    done = torch.onnx.export(program, (x,), dynamo=True, verbose=False, input_names=['images'], output_names=['logits', 'probs'])
+    done = torch.onnx.export(program, (x,), dynamo=True, verbose=False, input_names=['images'], output_names=['logits', 'probs'],
+                             dynamic_shapes=({0: 'n'},))
     done.save(str(file))
 
 def _ask_onnx(file, x):

@@ -49,6 +49,13 @@ def fetch_public(
     return download(ds.url, ds.sha256, Path(raw)/Path(urlsplit(ds.url).path).name)
 
 # %% ../nbs/02f_importing.ipynb #c010
+def _all(raw, zoo, n_jobs):
+    "The table of what was brought in; an error that holds it where a set could not be read, so that a script that goes on by the exit code stops"
+    found = standardise_all(raw, zoo, n_jobs)
+    bad = found['dataset'][found['error'] != ''].tolist()
+    if bad: raise DataError(f'{found.to_string(index=False)}\n{len(bad)} of {len(found)} sets could not be read, the others are in {zoo}: {", ".join(bad)}')
+    return found.to_string(index=False)
+
 def import_sets(
     path: str = '',            # raw folder or archive of one dataset; with `download` the name of a public one
     name: str = '', industry: str = '', # as in `declare`
@@ -64,7 +71,7 @@ def import_sets(
 ) -> str:                      # what was found or made, for a terminal
     "Look at raw data, or bring it into the zoo. Raises `DataError` that says what is missing"
     if declarations: register_file(declarations)
-    if all: return standardise_all(all, zoo, n_jobs).to_string(index=False)
+    if all: return _all(all, zoo, n_jobs)
     if not path: raise DataError('a raw folder or archive is needed, or --all FOLDER')
     if look: return guess_report(path)
     if fetch: path, name = fetch_public(path, raw), name or path
