@@ -85,9 +85,9 @@ def item_importance(
     "Weights of source images that serve the target, by a linear layer. Raises `DataError` for bad arrays, or where none serves"
     _check_sides(f_s, y_s, f_t, y_t)
     mean = sum(np.asarray(f_s[i:i + 4096], np.float64).sum(0) for i in range(0, len(f_s), 4096))/len(f_s)
+    if not (np.isfinite(mean).all() and np.isfinite(f_t).all()): raise DataError('features are not finite')
     unit = lambda f: torch.tensor((d := f - mean)/np.maximum(np.linalg.norm(d, axis=1, keepdims=True), 1e-30), dtype=torch.float32)
     y, target = torch.as_tensor(y_s), (unit(f_t), torch.as_tensor(y_t))
-    if not (np.isfinite(mean).all() and target[0].isfinite().all()): raise DataError('features are not finite')
     p, a = adapter(len(mean), int(y.max()) + 1, int(max(y_t)) + 1, seed=seed), torch.full((len(y),), .5)
     v, g = {k: 0*t for k, t in p.items()}, torch.Generator().manual_seed(seed)
     fixed = dict(loss_s=adapter_losses, loss_t=lambda *o: adapter_losses(*o, of='t').mean(), own=('head_t', 'bias_t'))
