@@ -44,9 +44,8 @@ class Recommendation:
     "What to do for one target, how sure that is, and why"
     target: str
     table: pd.DataFrame # by arm, best first: error, error_lo, error_hi; diff, lo, hi to the default (below 0 is better); p_better, targets, lower
-    pick: str           # the arm to take
-    guess: str          # the arm of the lowest expectation
-    enough: bool        # whether there is evidence: the interval of the best's difference to the default (of the default's to all others) leaves zero out
+    pick: str           # the arm of the lowest expected error; the default where nothing can be expected
+    enough: bool        # whether there is evidence: the interval of its difference to the default (of the default's to all others) leaves zero out
     reasons: list       # sentences
     effects: Effects
     default: str = 'sequential'
@@ -67,11 +66,11 @@ class Recommendation:
 USUAL = ('linear_probe', 'logme') # scores that sharpen an expectation, where past trials and the target's checkpoints have them
 
 def _choose(m, sd, width, names):
-    "The arm of the lowest expectation, the one to take, and whether there is evidence; the default is the first of all"
-    k = min(range(len(m)), key=lambda i: (m[i], i))
+    "The arm of the lowest expectation, and whether there is evidence for it; the default is the first of all"
+    k = 0 if np.isnan(width) else min(range(len(m)), key=lambda i: (m[i], i))
     rest = np.arange(len(m)) != 0
     enough = bool(m[k] + width*sd[k] < 0 if k else rest.any() and (m - width*sd)[rest].min() > 0)  # a width of NaN is no evidence
-    return names[k], names[k if enough else 0], enough
+    return names[k], enough
 
 def _table(e, at, m, sd, width, level, hint):
     "The numbers of a recommendation by arm, and what told how hard the target is"
@@ -102,20 +101,25 @@ def _hint(df, e, default):
     if 'linear_probe' not in df: return np.full(len(e.targets), np.nan)
     return 1 - df[arm_names(df) == default].groupby('target')['linear_probe'].mean().reindex(e.targets).to_numpy(float)
 
-def _measured(e, at, t, guess, default):
+def _measured(e, at, t, pick, default):
     "What other targets say of the best arm, or that there are too few"
     n = int((np.isfinite(e.y[:, 0]) & (np.arange(len(e.y)) != at)).sum())
     if n < 2: return f'{["No other target has", "Only one other target has"][n]} trials of {default}: nothing can be said of a new one.'
-    if guess == default: return f'{n} other targets have trials of {default}.'
-    return f'On {t.targets[guess]} other targets {guess} was lower than {default} on {t.lower[guess]}.'
+    if pick == default: return f'{n} other targets have trials of {default}.'
+    return f'On {t.targets[pick]} other targets {pick} was lower than {default} on {t.lower[pick]}.'
 
-def _reasons(e, at, f, m, c, width, t, guess, pick, enough, told):
+def _head(t, pick, default, width, enough):
+    "The recommendation in a sentence"
+    span = f'{pct(t["diff"][pick], "+")} points [{pct(t.lo[pick], "+")}, {pct(t.hi[pick], "+")}] against {default}'
+    if np.isnan(width): return f'not enough evidence, take {default}, the default.'
+    if pick == default: return f'take {default}: every other arm is expected worse, beyond its interval.' if enough else \
+        f'not enough evidence, take {default}: no arm is expected better, but some may be.'
+    if enough: return f'take {pick}: expected {span}.'
+    return f'not enough evidence, but {pick} is the best bet: expected {span}, which holds zero. Where a change must be sure, stay with {default}.'
+
+def _reasons(e, at, f, m, c, width, t, pick, enough, told):
     "The recommendation in sentences, the answer first"
-    span = lambda a: f'{pct(t["diff"][a], "+")} points [{pct(t.lo[a], "+")}, {pct(t.hi[a], "+")}]'
     default, others = e.arms[0], [a for a in t.index if a != pick]
-    sure = f'expected {span(pick)} against {default}.' if pick != default else 'every other arm is expected worse, beyond its interval.'
-    open_ = f': {guess} is expected at {span(guess)} against it, which holds zero.' if guess != default else ': no arm is expected better, but some may be.'
-    head = f'take {pick}: {sure}' if enough else f'not enough evidence, take {default}' + (open_ if np.isfinite(width) else ', the default.')
     p, ix = e.arms.index(pick), [e.arms.index(a) for a in others]
     near = [e.arms[i] for i in ix if not abs(m[i] - m[p]) > width*max(c[i, i] + c[p, p] - 2*c[i, p], 0)**.5]
     gain, seen = -f.p@f.slope, e.seen[:, at, 1:].any(1)
@@ -123,7 +127,7 @@ def _reasons(e, at, f, m, c, width, t, guess, pick, enough, told):
     told = {'probe': 'the linear probe, which told that of other targets',
             'mean': 'the mean of other targets only, so the errors themselves are vague'}[told]
     never = [a for a in t.index if not t.targets[a]]
-    return [head, _measured(e, at, t, guess, default), f'Not told apart from {pick}: {", ".join(near) or "none"}.',
+    return [_head(t, pick, default, width, enough), _measured(e, at, t, pick, default), f'Not told apart from {pick}: {", ".join(near) or "none"}.',
             f'Scores, as far as they helped on other targets: {"; ".join(says)}.' if says else 'No score of this target sharpens it: other targets alone speak.',
             f'How hard the target is comes from {told}.', *([f'Never measured beside {default}: {", ".join(never)}.'] if never else [])]
 
@@ -133,7 +137,7 @@ def recommend(
     own: pd.DataFrame = None,    # the new target's candidates: regime, selector, strategy, scores, maybe target and industry; a row a checkpoint
     default: str = 'sequential', # the arm that needs no evidence
     scores: list = None,         # columns that sharpen; default those of `USUAL` that both tables have
-    level: float = .9,           # of all intervals: the default is left at a risk of 5 %
+    level: float = .9,           # of all intervals: "enough" is said at a risk of 5 %
     arms: list = None,           # the choice; default all arms of both tables
     name: str = '',              # of the new target; default as `own` says
     value: str = 'error',
@@ -148,10 +152,10 @@ def recommend(
     f, held = forecast(replace(e, noise=e.noise + extra[:, None]), at)
     (m, c), width = f.moments(), widening(misses(e, held, extra), level)
     sd = np.sqrt(np.maximum(np.diag(c), 0))
-    guess, pick, enough = _choose(m[keep], sd[keep], width, [e.arms[i] for i in keep])
+    pick, enough = _choose(m[keep], sd[keep], width, [e.arms[i] for i in keep])
     table, told = _table(e, at, m, sd, width, level, _hint(df, e, default))
     table = table.iloc[keep].sort_values('diff', kind='stable')
-    return Recommendation(name, table, pick, guess, enough, _reasons(e, at, f, m, c, width, table, guess, pick, enough, told), e, default)
+    return Recommendation(name, table, pick, enough, _reasons(e, at, f, m, c, width, table, pick, enough, told), e, default)
 
 # %% ../nbs/12h_recommend.ipynb #c019
 def _by_arm(ax, rec, past):

@@ -54,14 +54,14 @@ def held_out(
 ) -> pd.DataFrame:               # by target and choice: arm, regret (measured), true_regret, enough
     "Each target's recommendation without its own trials, and what it would have cost"
     e, rows = get_effects(df, default, scores or [], value), []
-    average = np.nanmean(e.y - e.y[:, :1], 0)
     for i, t in enumerate(e.targets):
         arms = [a for a, y in zip(e.arms, e.y[i]) if np.isfinite(y)]
         if default not in arms or len(arms) < 2: continue
         rec = recommend(df[df['target'] != t], df[df['target'] == t].drop(columns=value), default, scores, level, arms, value=value)
-        cols = [e.arms.index(a) for a in arms]
-        picks = {'recommended': rec.pick, 'lowest expectation': rec.guess, f'always {default}': default, f'always {plain}': plain,
-                 'best on average': arms[int(np.nanargmin(average[cols]))]}
+        cols, others = [e.arms.index(a) for a in arms], np.delete(e.y - e.y[:, :1], i, 0)
+        average = np.where(np.isfinite(others).any(0), np.nan_to_num(others).sum(0)/np.maximum(np.isfinite(others).sum(0), 1), np.inf)
+        picks = {'recommended': rec.pick, 'default unless sure': rec.pick if rec.enough else default, f'always {default}': default, f'always {plain}': plain,
+                 'best on average elsewhere': arms[int(average[cols].argmin())]}
         rows += [dict(target=t, enough=rec.enough) | o for o in _costs(e, i, cols, {k: a for k, a in picks.items() if a in arms}, seed)]
     return pd.DataFrame(rows, columns=['target', 'choice', 'arm', 'regret', 'true_regret', 'enough'])
 
