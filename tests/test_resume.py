@@ -49,7 +49,7 @@ def weights_of(out):
     return load_file(found[0])
 
 def test_killed_at_random_steps(corpus, tmp_path):
-    script, recipe, rng = tmp_path/'train.py', "Recipe(epochs=30, bs=8, size=32, mixup=.2, accumulate=2)", random.Random(0)
+    script, recipe, rng = tmp_path/'train.py', f"Recipe(epochs={30 if 'slow' in flags() else 12}, bs=8, size=32, mixup=.2, accumulate=2)", random.Random(0)
     script.write_text(TRAIN)
     run = lambda out: start([sys.executable, script], corpus, tmp_path/out, recipe, 0)
     finish(run('calm'))
