@@ -155,7 +155,7 @@ def srisc_select(
     ckpt: str = '',            # folder of a checkpoint trained on the corpus
     corpus: str = '',          # folder of the source corpus
     target: str = '',          # folder of the target's corpus, or of its standardised set
-    selector: str = 'ngiam',   # a key of SELECTORS: ngiam, ours, emd, gabor, soseleto, uniform, random, random_items, human
+    selector: str = 'ours',    # a key of SELECTORS: ours, emd, ngiam, gabor, soseleto, uniform, random, random_items, human
     out: str = 'weights.csv',  # where the class weights go; weights of images go beside it, into NAME.images.parquet
     seed: int = 0,
     classes: str = '',         # for human: industries or classes of the source, comma-separated
