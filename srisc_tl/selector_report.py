@@ -115,10 +115,12 @@ def selector_finding(
     frame: pd.DataFrame,   # trials as in `Store.frame`
     base: str = 'uniform', # what they are compared with
 ) -> str:                  # a sentence
-    "What the study says first: the selector of the lowest mean difference, and whether that is more than luck"
+    "What the study says first: the lowest of the differences that are more than luck; where none is, the lowest of all"
     vs = compare(pool_seeds(frame), base, 'selector', shared='seed') if base in selector_order(frame) else pd.DataFrame()
     if not len(vs) or not vs['n'].any(): return f'No answer yet: nothing to compare with {base} has finished.'
-    return f'Lowest of {len(vs)} against {base}: ' + answer(vs.loc[vs['diff'].idxmin()])
+    shown = vs[(vs['p_holm'] < .05) & (vs['diff'] < 0)]
+    lead = f'Of {len(vs)} choices {len(shown)} could be shown to be better than {base}' if len(shown) else f'Lowest of {len(vs)} against {base}'
+    return f'{lead}: ' + answer(vs.loc[(shown if len(shown) else vs)['diff'].idxmin()])
 
 def selector_sections(
     frame: pd.DataFrame,   # trials of the study `adaptive`, as in `Store.frame`
