@@ -183,10 +183,11 @@ def run_named(
     return run_chain(study, zoo, out, Settings(**s), store, page, facts={'data': f'zoo {zoo}', 'command': f'srisc_run {study} --zoo {zoo} --scale {scale}'})
 
 def _with_natural(tables, possible): return dict(natural=next((n for n, df in tables.items() if df['natural'].iloc[0]), ''))
-def _without_targets(tables, possible): return dict(exclude=tuple(possible)) # one source for all, whichever are asked for
+def _without_targets(tables, possible): return dict(exclude=tuple(t for t in (*REAL_TARGETS, *PCB_TARGETS, *SYNTH_TARGETS) if t in tables)) # one source for all, whichever are asked for
 
 KINDS = { # study → scales, targets that it is about, settings that follow from the zoo
     '': (SCALES, (*REAL_TARGETS, *SYNTH_TARGETS), _with_natural),
+    'strategies': (SELECTOR_SCALES, (*REAL_TARGETS, *SYNTH_TARGETS), _without_targets), # from the same checkpoints, with the same budget
     'adaptive': (SELECTOR_SCALES, (*REAL_TARGETS, *PCB_TARGETS, *SYNTH_TARGETS), _without_targets)}
 
 def report_from(
