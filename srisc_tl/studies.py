@@ -22,14 +22,16 @@ from .chain import SCALES, Clock, Settings, build_corpora, pretrain_regimes, run
 from .consolidate import class_counts, load_zoo, plot_class_counts, plot_samples
 from .convention import DataError
 from .experiment import STUDIES, Store, check_names
+from .figures import style_of
 from .finetune import STRATEGIES
 from .page import Section
 from .preprocess import plot_sizes
-from .report import key_finding, report, result_sections
+from .report import report, result_sections
 from .selecting import HUMAN, SELECTOR_SCALES, SelectorStudy, read_human
 from .selection import SELECTORS, compare_weights
 from .selector_report import pool_seeds, selector_finding, selector_sections
 from .splits import draw_target
+from .strategy_report import strategy_finding, strategy_sections
 from .synth_zoo import SYNTH
 
 REAL_TARGETS = ('electronic_components', 'mvtec_bottle', 'optical_film', 'phone_screen') # electronic component, beverage, film, display
@@ -98,9 +100,8 @@ def regimes_page(df): # a study's rows → what `report` is told
 def strategies_page(df): # a study's rows → what `report` is told
     "A page on strategies: what may be compared has one regime and one number of training images"
     parts = list(df.groupby(['regime', 'per_class']))
-    secs = [replace(o, title=f'{o.title}: {n} images a class, from {r}') for (r, n), part in parts for o in result_sections(part, 'strategy', ('full', 'fastai'))]
-    least = parts[0][1]
-    return dict(frame=df, title='How is a checkpoint best applied?', sections=secs, arm='strategy', finding=key_finding(least, 'keep_stats', 'full', 'strategy'),
+    secs = [o for (r, n), part in parts for o in strategy_sections(part, title=f', {n} images a class, from {style_of(r)[0]}')]
+    return dict(frame=df, title='How is a checkpoint best applied?', sections=secs, arm='strategy', finding=strategy_finding(parts[0][1]),
                 question='Which way of fine-tuning gives the lowest test error from the same checkpoint?')
 
 def selectors_page(df): # a study's rows → what `report` is told
