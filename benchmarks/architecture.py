@@ -39,7 +39,7 @@ def main():
     fixed = dict(size=o.size, epochs=o.epochs, target=lambda t, seed: load_corpus(roots[t]).hash, split=0, finetuning=FINETUNING)
     trials = [t for a in dict.fromkeys((DEFAULT, chosen)) for t in
               grid('architecture', targets, range(o.seeds), [int(n) for n in o.per_class.split(',')], ('scratch',), ('full',), arch=a, **fixed)]
-    run = Run({('scratch', t): '' for t in targets}, {t: str(roots[t]) for t in targets}, Settings(tuple(targets)))
+    run = Run({('scratch', t, k): '' for t in targets for k in range(o.seeds)}, {t: str(roots[t]) for t in targets}, Settings(tuple(targets)))
     if not o.report: run_study(trials, run, Store(o.store), o.n_jobs)
     df = Store(o.store).frame()
     for n, part in df[df['status'] == 'ok'].groupby('per_class'):

@@ -16,7 +16,7 @@ from fastcore.basics import listify
 from scipy import stats
 
 from .convention import DataError
-from .experiment import ARMS, COMPARED, SELECTED, check_names
+from .experiment import ARMS, COMPARED, FURTHER, SELECTED, check_names
 
 # %% ../nbs/12b_comparison.ipynb #c007
 def t_interval(
@@ -82,7 +82,7 @@ def describe(
     return dict(mean=x.mean() if len(x) else np.nan, lo=lo, hi=hi, std=x.std(ddof=1) if len(x) > 1 else np.nan, n=len(x))
 
 # %% ../nbs/12b_comparison.ipynb #c020
-ORDERS = dict(regime=tuple(ARMS), selector=SELECTED, strategy=COMPARED) # column of arms → those that have a place in a table
+ORDERS = dict(regime=(*ARMS, *FURTHER), selector=SELECTED, strategy=COMPARED) # column of arms → those that have a place in a table
 
 def arms(
     frame: pd.DataFrame, # trials, or a summary of them
@@ -202,11 +202,12 @@ def gains(
     base: str = 'scratch',   # what the gain is counted from
     arm: str = 'regime',     # column that tells the arms apart
     level: float = .95,      # of the interval
+    shared: str = None,      # as in `paired_test`, for 'all targets'
 ) -> pd.DataFrame:           # a row a target and arm, then 'all targets': mean gain (error points saved), lo, hi, std, n
     "By how much each arm's error is below the base's, paired over seeds"
     ds = {o: paired_differences(frame, base, o, arm) for o in arms(finished(frame, ['target'], arm), arm) if o != base}
     rows = [{'target': t, arm: o} | describe(x, level) for o, d in ds.items() for t, x in d.groupby(level=0)]
-    rows += [{'target': 'all targets', arm: o} | describe(d, level) for o, d in ds.items()]
+    rows += [{'target': 'all targets', arm: o} | describe(d.groupby(level=shared).mean() if shared else d, level) for o, d in ds.items()]
     return pd.DataFrame(rows, columns=['target', arm, 'mean', 'lo', 'hi', 'std', 'n'])
 
 # %% ../nbs/12b_comparison.ipynb #c044

@@ -16,14 +16,16 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from .comparison import arms
+from .experiment import SIZES
 
 # %% ../nbs/12c_figures.ipynb #c007
 REGIME_STYLES = dict(
     scratch=('From scratch', '#8a8a8a', 'o'), imagenet=('ImageNet', '#0072b2', 's'), srisc=('SRISC', '#e69f00', '^'),
     sequential=('ImageNet → SRISC', '#009e73', 'D'), joint=('ImageNet + SRISC', '#cc79a7', 'v'),
-    adaptive=('ImageNet → adaptive SRISC', '#d55e00', 'P'))
+    adaptive=('ImageNet → adaptive SRISC', '#d55e00', 'P'), domain=('ImageNet → SRISC → domain', '#7f3c8d', '<'),
+    subdomain=('ImageNet → SRISC → domain → sub-domain', '#8c564b', '>'))
 OTHER = ('#56b4e9', 'X') # colour and marker of an arm without a line of its own
-NAMES = dict(none='ImageNet alone', chosen='chosen on validation', fastai='fastai fine_tune') # what the other arms are called, where it is not their key
+NAMES = dict(none='ImageNet alone', chosen='chosen on validation', fastai='fastai fine_tune') | {f'source*{f:g}': f'ImageNet → {f:g} of SRISC' for f in SIZES} # what the other arms are called, where it is not their key
 
 def style_of(
     arm: str, # a regime, or any other arm's name

@@ -109,9 +109,8 @@ class SelectedRun:
     settings: Settings
 
     def __call__(self, t): # a Trial
-        path = self.checkpoints[key := (t.selector, t.target, t.seed)]
-        if isinstance(path, Exception): raise path
-        return Run({(t.regime, t.target): path}, self.targets, self.settings)(t) | self.facts.get(key, {})
+        key = t.selector, t.target, t.seed
+        return Run({(t.regime, t.target, t.seed): self.checkpoints[key]}, self.targets, self.settings)(t) | self.facts.get(key, {})
 
 # %% ../nbs/13ba_selecting.ipynb #c014
 SELECTOR_SCALES = dict( # what a run of the study may cost → settings; n_targets: of those the zoo has

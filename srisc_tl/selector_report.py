@@ -17,7 +17,7 @@ from .convention import DataError
 from .differences import difference_parts
 from .figures import pct, style_of
 from .page import Section
-from .report import answer, failed_section
+from .report import answer, failed_section, rank_section
 
 # %% ../nbs/13a_selector_report.ipynb #c007
 def pool_seeds(
@@ -62,4 +62,4 @@ def selector_sections(
                     {'Mean (smallest to largest) over targets and seeds': cost_table(df)})] + [failed_section(frame)]*bool((frame['status'] == 'failed').any())
     if base not in set(df['selector'][df['status'] == 'ok']): return secs
     text = [answer(r) for _, r in compare(df, base, 'selector', shared='seed').iterrows()] or f'There is nothing to compare with {base} yet.'
-    return [Section('Which choice from the source?', text, *difference_parts(df, base, 'selector', 'seed')), *secs]
+    return [Section('Which choice from the source?', text, *difference_parts(df, base, 'selector', 'seed')), *rank_section(df, 'selector'), *secs]

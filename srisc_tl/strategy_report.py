@@ -16,7 +16,7 @@ from .comparison import chosen_by, compare, finished
 from .differences import difference_parts
 from .figures import pct, style_of
 from .page import Section
-from .report import answer, failed_section
+from .report import answer, failed_section, rank_section
 
 # %% ../nbs/13aa_strategy_report.ipynb #c006
 def strategy_table(
@@ -59,5 +59,5 @@ def strategy_sections(
     for b in [b for b in bases if b in set(df['strategy'])]:
         text = [answer(r) for _, r in compare(df, b, 'strategy').iterrows()] or f'There is nothing to compare with {style_of(b)[0]} yet.'
         secs.append(Section(f'Against {style_of(b)[0]}', text, *difference_parts(df, b, 'strategy')))
-    secs += [failed_section(frame)]*bool((frame['status'] == 'failed').any())
+    secs += rank_section(df, 'strategy') + [failed_section(frame)]*bool((frame['status'] == 'failed').any())
     return [replace(o, title=o.title + title) for o in secs]
