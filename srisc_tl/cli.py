@@ -207,7 +207,7 @@ def srisc_export(
 # %% ../nbs/15_cli.ipynb #c025
 @call_parse(pos=['study'])
 def srisc_run(
-    study: str = 'regimes',    # regimes, adaptive (all selectors), strategies or target_size
+    study: str = 'regimes',    # regimes, narrowing, source_size, target_size, adaptive (all selectors) or strategies
     zoo: str = 'zoo',          # folder of standardised sets
     store: str = 'results.db', # SQLite file of trials; a second run continues there
     scale: str = 'smoke',      # smoke, demo, cpu or gpu
@@ -218,12 +218,14 @@ def srisc_run(
     per_class: int = 0,        # training images a class of a target; 0: as the scale says
     out: str = 'work',         # folder for corpora and checkpoints
     page: str = '',            # report to write as well
+    seeds: int = 0,            # repetitions; 0: as the scale says
     n_jobs: int = 2,           # processes
 ):
     "Run a study over a zoo: corpora, checkpoints, trials"
     _there(zoo)
     from srisc_tl.studies import run_named
-    more = {k: v for k, v in dict(selectors=tuple(_list(selectors)), strategies=tuple(_list(strategies)), per_class=per_class, human=human).items() if v}
+    more = {k: v for k, v in dict(selectors=tuple(_list(selectors)), strategies=tuple(_list(strategies)), per_class=per_class, human=human,
+                                  seeds=tuple(range(seeds))).items() if v}
     df = run_named(study, zoo, store, scale, _list(targets), out, page, n_jobs=n_jobs, **more)
     print(df.groupby(['target', 'regime', 'selector', 'strategy'], sort=False)['error'].agg(['mean', 'std', 'count']).to_string())
 

@@ -17,7 +17,7 @@ from .convention import DataError
 from .differences import difference_parts
 from .figures import pct, style_of
 from .page import Section
-from .report import answer, failed_section, rank_section
+from .report import answer, answers, failed_section, rank_section
 
 # %% ../nbs/13a_selector_report.ipynb #c007
 def pool_seeds(
@@ -61,5 +61,5 @@ def selector_sections(
     secs = [Section('What the choices cost', 'Kish’s effective sample size says how many equally drawn images a weighted source is worth.', {},
                     {'Mean (smallest to largest) over targets and seeds': cost_table(df)})] + [failed_section(frame)]*bool((frame['status'] == 'failed').any())
     if base not in set(df['selector'][df['status'] == 'ok']): return secs
-    text = [answer(r) for _, r in compare(df, base, 'selector', shared='seed').iterrows()] or f'There is nothing to compare with {base} yet.'
+    text = answers(compare(df, base, 'selector', shared='seed')) or f'There is nothing to compare with {base} yet.'
     return [Section('Which choice from the source?', text, *difference_parts(df, base, 'selector', 'seed')), *rank_section(df, 'selector'), *secs]

@@ -16,7 +16,7 @@ from .comparison import chosen_by, compare, finished
 from .differences import difference_parts
 from .figures import pct, style_of
 from .page import Section
-from .report import answer, failed_section, rank_section
+from .report import answer, answers, failed_section, rank_section
 
 # %% ../nbs/13aa_strategy_report.ipynb #c006
 def strategy_table(
@@ -38,12 +38,11 @@ def strategy_finding(
     a: str = 'chosen',       # the arm in question, named before the trials ran
     b: str = 'fastai',       # what is done today
 ) -> str:                    # a sentence
-    "The answer to the study's first question"
+    "The answer to the study's first question, one comparison that was named before"
     ok = finished(frame, ['target', 'seed'], 'strategy')
     df = pd.concat([ok, chosen_by(ok)])
     if missing := [style_of(o)[0] for o in (a, b) if o not in set(df['strategy'])]: return f'No answer yet: no trial of {" or ".join(missing)} has finished.'
-    vs = compare(df, b, 'strategy')
-    return answer(vs[vs['a'] == a].iloc[0])
+    return answer(compare(df[df['strategy'].isin([a, b])], b, 'strategy').iloc[0])
 
 def strategy_sections(
     frame: pd.DataFrame,   # trials of one regime and one number of training images, as in `Store.frame`
@@ -57,7 +56,7 @@ def strategy_sections(
             'that were tried. The test part has no say in it.')
     secs = [Section('What each strategy gives', text, {}, {'Means over the targets, of draws that all strategies have finished': strategy_table(ok)})]
     for b in [b for b in bases if b in set(df['strategy'])]:
-        text = [answer(r) for _, r in compare(df, b, 'strategy').iterrows()] or f'There is nothing to compare with {style_of(b)[0]} yet.'
+        text = answers(compare(df, b, 'strategy')) or f'There is nothing to compare with {style_of(b)[0]} yet.'
         secs.append(Section(f'Against {style_of(b)[0]}', text, *difference_parts(df, b, 'strategy')))
     secs += rank_section(df, 'strategy') + [failed_section(frame)]*bool((frame['status'] == 'failed').any())
     return [replace(o, title=o.title + title) for o in secs]
