@@ -6,8 +6,8 @@ Docs: https://srisc-tl.github.io/srisc_tl/comparison.html.md"""
 
 # %% auto #0
 __all__ = ['INTERVALS', 'ALIKE', 'ORDERS', 't_interval', 'bootstrap_interval', 'interval', 'finished', 'describe', 'arms',
-           'summarize', 'paired_differences', 'p_values', 'describe_differences', 'paired_test', 'holm', 'compare',
-           'negative_transfer', 'gains', 'chosen_by']
+           'summarize', 'paired_differences', 'p_values', 'effect_size', 'describe_differences', 'paired_test', 'holm',
+           'compare', 'negative_transfer', 'gains', 'chosen_by']
 
 # %% ../nbs/12b_comparison.ipynb #c002
 import numpy as np
@@ -133,16 +133,25 @@ def p_values(
     return stats.ttest_1samp(d, 0).pvalue, stats.wilcoxon(d).pvalue
 
 # %% ../nbs/12b_comparison.ipynb #c029
+def effect_size(
+    d, # differences [n]
+) -> float: # NaN for fewer than two, or equal ones
+    "Hedges' g of paired differences: their mean over their standard deviation, freed of its bias at small n. Hedges & Olkin 1985"
+    d = np.asarray(d, float)
+    if len(d) < 2 or np.ptp(d) == 0: return np.nan
+    return float(d.mean()/d.std(ddof=1)*(1 - 3/(4*(len(d) - 1) - 1)))
+
+# %% ../nbs/12b_comparison.ipynb #c031
 def describe_differences(
     d,                  # differences [n]
     level: float = .95, # of the interval
     method: str = 't',  # name in `INTERVALS`
-) -> dict:              # what `describe` gives, p, p_wilcoxon
+) -> dict:              # what `describe` gives, p, p_wilcoxon, g (`effect_size`)
     "Mean, interval and tests of differences. Equal ones have neither interval nor p: theirs would have no width"
     s, (p, w) = describe(d, level, method), p_values(d)
-    return s | (dict(lo=np.nan, hi=np.nan) if np.isnan(p) else {}) | dict(p=p, p_wilcoxon=w)
+    return s | (dict(lo=np.nan, hi=np.nan) if np.isnan(p) else {}) | dict(p=p, p_wilcoxon=w, g=effect_size(d))
 
-# %% ../nbs/12b_comparison.ipynb #c031
+# %% ../nbs/12b_comparison.ipynb #c033
 def paired_test(
     frame: pd.DataFrame,      # trials as in `Store.frame`
     a: str, b: str,           # arms
@@ -152,7 +161,7 @@ def paired_test(
     level: float = .95,       # of the interval
     method: str = 't',        # name in `INTERVALS`
     shared: str = None,       # column of `over` whose pairs share luck, as seeds with one checkpoint for all targets do: only their means are independent, and of them those that have the most targets
-) -> dict:                    # a, b, diff (mean of a - b), lo, hi, std, p, p_wilcoxon, n, of (what n counts), targets, lower (on how many a is lower)
+) -> dict:                    # a, b, diff (mean of a - b), lo, hi, std, p, p_wilcoxon, g, n, of (what n counts), targets, lower (on how many a is lower)
     "Paired comparison of two arms over all targets: it speaks of these targets, not of all that there could be"
     d = paired_differences(frame, a, b, arm, value, over)
     if shared and len(d): d = d[(n := d.groupby(level=shared).transform('size')) == n.max()]
@@ -160,7 +169,7 @@ def paired_test(
     s = describe_differences(x, level, method)
     return dict(a=a, b=b, diff=s.pop('mean'), of=f'{shared}s' if shared else 'pairs', targets=len(means), lower=int((means < 0).sum())) | s
 
-# %% ../nbs/12b_comparison.ipynb #c034
+# %% ../nbs/12b_comparison.ipynb #c036
 def holm(
     p, # p-values [m]; NaN (not tested) stays NaN and is not counted
 ) -> np.ndarray: # adjusted p-values [m]
@@ -171,7 +180,7 @@ def holm(
     out[order] = np.maximum.accumulate(p[order]*np.arange(len(order), 0, -1)).clip(max=1)
     return out
 
-# %% ../nbs/12b_comparison.ipynb #c036
+# %% ../nbs/12b_comparison.ipynb #c038
 def compare(
     frame: pd.DataFrame,  # trials as in `Store.frame`
     base: str,            # the arm that the others are compared with
@@ -180,10 +189,10 @@ def compare(
 ) -> pd.DataFrame:        # a row an arm: what `paired_test` gives, p_holm, tests (how many it is corrected for)
     "Compare every arm with one, corrected for their number"
     rows = [paired_test(frame, o, base, arm, **kwargs) for o in arms(finished(frame, ['target'], arm), arm) if o != base]
-    df = pd.DataFrame(rows, columns='a b diff lo hi p p_wilcoxon n of targets lower'.split())
+    df = pd.DataFrame(rows, columns='a b diff lo hi p p_wilcoxon g n of targets lower'.split())
     return df.assign(p_holm=holm(df.p), tests=df.p.notna().sum())
 
-# %% ../nbs/12b_comparison.ipynb #c039
+# %% ../nbs/12b_comparison.ipynb #c041
 def negative_transfer(
     frame: pd.DataFrame,     # trials as in `Store.frame`
     base: str = 'imagenet',  # the safe choice
@@ -196,7 +205,7 @@ def negative_transfer(
             for o, d in ds.items() if len(d)]
     return pd.DataFrame(rows, columns=[arm, 'rate', 'lo', 'hi', 'worse', 'n'])
 
-# %% ../nbs/12b_comparison.ipynb #c041
+# %% ../nbs/12b_comparison.ipynb #c043
 def gains(
     frame: pd.DataFrame,     # trials as in `Store.frame`
     base: str = 'scratch',   # what the gain is counted from
@@ -210,7 +219,7 @@ def gains(
     rows += [{'target': 'all targets', arm: o} | describe(d.groupby(level=shared).mean() if shared else d, level) for o, d in ds.items()]
     return pd.DataFrame(rows, columns=['target', arm, 'mean', 'lo', 'hi', 'std', 'n'])
 
-# %% ../nbs/12b_comparison.ipynb #c044
+# %% ../nbs/12b_comparison.ipynb #c046
 def chosen_by(
     frame: pd.DataFrame,      # trials as in `Store.frame`, with `by`
     arm: str = 'strategy',    # column that tells the arms apart

@@ -77,7 +77,7 @@ def difference_table(
     p = lambda c: [p_text(o).split(': ')[-1].removeprefix('p = ').removeprefix('p ') for o in vs[c]]
     return pd.DataFrame({arm: [style_of(o)[0] for o in vs.a], 'difference': [pct(o, '+') for o in vs['diff']],
         '95 % interval': [f'[{pct(lo, "+")}, {pct(hi, "+")}]' for lo, hi in zip(vs.lo, vs.hi)],
-        'targets lower': [f'{k} of {n}' for k, n in zip(vs.lower, vs.targets)], 'pairs': vs.n,
+        'targets lower': [f'{k} of {n}' for k, n in zip(vs.lower, vs.targets)], 'n': vs.n, 'effect size g': [f'{v:.1f}'.replace('-', '−') if v == v else '–' for v in vs.g],
         'p, t test': p('p'), 'p, Wilcoxon': p('p_wilcoxon'), 'p, t test with Holm': p('p_holm')})
 
 # %% ../nbs/13_report.ipynb #c016
