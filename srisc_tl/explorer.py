@@ -14,15 +14,16 @@ import pandas as pd
 from ipywidgets import HTML, Checkbox, Dropdown, FloatLogSlider, FloatSlider, HBox, IntSlider, Layout, SelectMultiple, VBox
 
 from .build import Corpus
-from .comparison import arms, compare, finished
+from .comparison import arms, compare
 from .convention import DataError
-from .differences import arm_table, difference_parts
+from .differences import difference_parts
 from .experiment import Store
 from .figures import style_of
 from .importance import distance_from_uniform, effective_sample_size, importance_weights, mean_weights
 from .page import figure_html, table_html
 from .report import answers
 from .selector_report import pool_seeds
+from .study_pages import luck_of
 
 # %% ../nbs/14b_explorer.ipynb #c004
 class WeightsExplorer(VBox):
@@ -87,7 +88,7 @@ class RunExplorer(VBox):
     ):
         self.trials = trials if isinstance(trials, pd.DataFrame) else Store(trials, create=False).frame()
         if not len(self.trials): raise DataError('no trial to look at')
-        self.settling, pick = False, lambda what, **kw: Dropdown(description=what, **kw)
+        self.settling, pick = False, lambda what, **kw: Dropdown(description=what, style=dict(description_width='110px'), **kw)
         self.study, self.per_class, self.base = pick('study', options=sorted(self.trials['study'].unique())), pick('images a class'), pick('compare with')
         self.targets, self.table_too = SelectMultiple(description='targets', layout=Layout(height='120px')), Checkbox(True, description='table')
         self.says, self.shown = HTML(), HTML()
@@ -110,7 +111,7 @@ class RunExplorer(VBox):
     @property
     def frame(self): # the trials asked for
         df = self.trials
-        return pool_seeds(df[(df['study'] == self.study.value) & (df['per_class'] == self.per_class.value) & df['target'].isin(self.targets.value)])
+        return df[(df['study'] == self.study.value) & (df['per_class'] == self.per_class.value) & df['target'].isin(self.targets.value)]
 
     def draw(self):
         if self.settling: return
@@ -121,8 +122,9 @@ class RunExplorer(VBox):
         except DataError as e: self.shown.value = f'<p>{escape(str(e))}</p>'
 
     def picture(self, df): # HTML, to keep or to print
-        figures, tables = difference_parts(df, self.base.value, self.arm)
-        said = ''.join(f'<p>{escape(o)}</p>' for o in answers(compare(df, self.base.value, self.arm)))
+        shared, df = luck_of(df), pool_seeds(df)
+        figures, tables = difference_parts(df, self.base.value, self.arm, shared)
+        said = ''.join(f'<p style="white-space:normal;line-height:1.4;max-width:70em">{escape(o)}</p>' for o in answers(compare(df, self.base.value, self.arm, shared=shared)))
         return said + ''.join(figure_html(f, c) for c, f in figures.items()) + ''.join(table_html(t, c) for c, t in tables.items())*self.table_too.value
 
 def run_explorer(

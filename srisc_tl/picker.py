@@ -9,6 +9,7 @@ __all__ = ['ClassPicker', 'class_picker']
 
 # %% ../nbs/14a_picker.ipynb #c002
 import json, os
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -45,13 +46,14 @@ class ClassPicker(VBox):
         self.take.on_click(lambda _: self.move(self.there.value, ())), self.drop.on_click(lambda _: self.move((), self.mine.value))
         self.save_button.on_click(lambda _: self.save(self.file.value))
         lists = HBox([self.there, VBox([self.take, self.drop]), VBox([self.mine, HBox([self.file, self.save_button]), self.says])])
-        super().__init__([HBox([self.industry, self.word]), lists, HBox([VBox([Label('source'), self.shown]), VBox([Label(f'target {self.name}'), self.own])])])
+        half = lambda title, pictures: VBox([HTML(f'<b>{escape(title)}</b>'), pictures], layout=Layout(flex='1 1 0', min_width='0', padding='0 8px 0 0'))
+        super().__init__([HBox([self.industry, self.word]), lists, HBox([half('of the source', self.shown), half(f'of the target {self.name}', self.own)])])
         self.fill()
 
     @property
     def name(self): return self.target.items['dataset'].iloc[0]
     def sheet(self, corpus, classes): # a row of pictures for each class
-        return ''.join(contact_sheet(corpus.items, c, self.n, size=self.size)._repr_html_() for c in classes)
+        return ''.join(f'<div>{escape(c)}</div>{contact_sheet(corpus.items, c, self.n, size=self.size)._repr_html_()}' for c in classes)
 
     def fill(self):
         "The lists, as filter and choice leave them"
