@@ -94,14 +94,14 @@ class StochNorm(Callback):
 
 # %% ../nbs/10d_smooth.ipynb #c011
 class EMA(Callback):
-    "The moving average of the weights, from the first step on, is what stays. Polyak & Juditsky 1992"
+    "The moving average of the weights is what stays. Polyak & Juditsky 1992. Its memory grows with the steps, or forty of them would end near where they began"
     order = 70
     def __init__(self,
-        decay: float = .98, # of a step; 0: the last step alone
+        decay: float = .98, # of a step, once there were enough: after n steps (1 + n)/(10 + n) at most; 0: the last step alone
     ):
         if not 0 <= decay < 1: raise DataError(f'decay={decay}: wanted 0 or more, less than 1')
         self.decay = decay
-    def before_fit(self): self.mean = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(self.decay))
+    def before_fit(self): self.mean = AveragedModel(self.model, multi_avg_fn=lambda mean, now, n: get_ema_multi_avg_fn(min(self.decay, float(1 + n)/float(10 + n)))(mean, now, n))
     def after_step(self): self.mean.update_parameters(self.model)
     def after_fit(self):
         with torch.no_grad():
