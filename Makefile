@@ -49,7 +49,7 @@ demo: $(STAMP)  ## the whole chain, demo/report.html at its end (SRISC_DATA=fold
 # nbdev-test's own worker processes wait 5 minutes for joblib's to end, so pytest calls it page by page.
 test: $(STAMP)  ## every test: pages against the modules, sync, house rules, commands (COVERAGE=1: what they cover, too)
 	@if [ -f ../shared/tools/house.py ]; then $(PYTHON) ../shared/tools/house.py . --brief; fi
-	@$(if $(COVERAGE),$(BIN)/coverage erase; $(BIN)/coverage run,$(BIN)/python) -m pytest tests -n $(JOBS) --dist loadgroup --durations 10 -rs $(PYTEST_ARGS); \
+	@$(if $(COVERAGE),$(BIN)/coverage erase; $(BIN)/coverage run,$(BIN)/python) -m pytest tests -n $(JOBS) --dist loadscope --durations 10 -rs $(PYTEST_ARGS); \
 	  rc=$$?; $(if $(COVERAGE),$(BIN)/coverage combine -q; $(BIN)/coverage report;) exit $$rc
 
 nbs: $(STAMP)  ## after editing notebooks: export the modules, clean the notebooks

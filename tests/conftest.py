@@ -17,12 +17,18 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    "Skip what is flagged; under xdist keep a file's tests on one worker (they share fixtures), but spread the notebooks"
+    "Skip what is flagged"
     for o in items:
         off = {m.name for m in o.iter_markers()} & set(FLAGS) - flags()
         if off: o.add_marker(pytest.mark.skip(reason=f'{", ".join(off)}: not in SRISC_TEST_FLAGS'))
-        spread = o.path.stem == 'test_notebooks' or not config.pluginmanager.hasplugin('xdist')
-        if not spread: o.add_marker(pytest.mark.xdist_group(o.path.stem))
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    "A file's tests stay on one worker, as they share fixtures, but the notebooks are spread. (xdist's own groups were lost, without a word, when pytest 9.2 renamed what they are kept in)"
+    from xdist.scheduler import LoadScopeScheduling
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid): return nodeid if '/test_notebooks.py::' in nodeid else nodeid.split('::')[0]
+    return ByFile(config, log)
 
 def pytest_terminal_summary(terminalreporter):
     "Count the notebooks' cells: run here, taken from the modules, skipped and why"
