@@ -74,5 +74,5 @@ def plot_ranks(
             ax.plot(v, -i, marker=marker, color=colour, markersize=8), ax.annotate(f'{v:.1f}', (v, -i), (9, -4), textcoords='offset points', fontsize=9)
         for g, o in enumerate(groups): ax.hlines(.6 + .35*g, r[o].min(), r[o].max(), color='black', linewidth=3.5)
         ax.set_yticks(range(0, -len(r), -1), [style_of(o)[0] for o in r.index]), ax.set_xlim(.9, len(r) + .3)
-        ax.set_xlabel(f'mean rank over {n} targets (left is better); a bar joins what lies within the critical difference {cd:.2f}; {p_text(friedman_p(ranks, n))} (Friedman)')
+        ax.set_xlabel(f'mean rank over {n} targets (left is better)\na bar joins what lies within the critical difference {cd:.2f}; {p_text(friedman_p(ranks, n))} (Friedman)')
     return fig
