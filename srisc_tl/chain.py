@@ -25,7 +25,7 @@ from .experiment import ARMS, STUDIES, Store, get_trials, run_study
 from .finetune import FINETUNING, error_rates, finetune, predict
 from .lineage import check_source
 from .planning import fresh_workers, pretrain_all
-from .regimes import get_stages, regime_texts
+from .regimes import TOWARDS, get_stages, regime_texts
 from .selection import select
 from .splits import draw_target, split_target
 from .training import Recipe
@@ -90,11 +90,13 @@ def build_corpora(
 
 # %% ../nbs/13b_chain.ipynb #c009
 def _stages(regimes, targets, sources, seed, weights=None):
-    "(regime, target) → stages, or the error that says what is missing for them"
+    "(regime, target) → stages; for one that narrows towards a target the source may hold nothing: then the error that says so. Raises `DataError` for all others"
     found = {}
     for r, (t, c) in product(regimes, targets.items()):
         try: found[r, t] = get_stages(regime_texts(r, c.items['industry'].iloc[0]), sources, (weights or {}).get(t), seed)
-        except DataError as e: found[r, t] = e
+        except DataError as e:
+            if r not in TOWARDS: raise
+            found[r, t] = e
     return found
 
 def _pretrain(stages, **kwargs):

@@ -63,7 +63,7 @@ def lab(desk):
         with sync_playwright() as play:
             browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             page = browser.new_page(viewport=dict(width=1400, height=2400))
-            page.set_default_timeout(40_000)
+            page.set_default_timeout(120_000)
             page.goto(f'http://127.0.0.1:{port}/lab/tree/look.ipynb?reset')
             page.wait_for_selector('.jp-Notebook'), page.wait_for_selector('text=| Idle')  # what is run before the kernel is there, is lost
             page.click('.lm-MenuBar-itemLabel >> text=Run'), page.click('text=Run All Cells')
