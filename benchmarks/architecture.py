@@ -24,7 +24,7 @@ from srisc_tl.build import load_corpus
 from srisc_tl.chain import Run, Settings
 from srisc_tl.comparison import paired_test, summarize
 from srisc_tl.experiment import Store, grid, run_study
-from srisc_tl.finetune import FINETUNING
+from srisc_tl.finetune import revision
 from srisc_tl.training import Recipe
 
 DEFAULT, RECIPE = 'tf_efficientnet_lite0', Recipe(epochs=2, size=o.size, epoch_len=2500)
@@ -36,7 +36,7 @@ def main():
     bodies = rank_bodies(source, out=o.out, recipe=RECIPE, repeats=2, n_jobs=o.n_jobs)
     print(bodies.round(3).to_string(), flush=True)
     chosen = bodies.index[0]
-    fixed = dict(size=o.size, epochs=o.epochs, target=lambda t, seed: load_corpus(roots[t]).hash, split=0, finetuning=FINETUNING)
+    fixed = dict(size=o.size, epochs=o.epochs, target=lambda t: load_corpus(roots[t.target]).hash, split=0, finetuning=revision('full'))
     trials = [t for a in dict.fromkeys((DEFAULT, chosen)) for t in
               grid('architecture', targets, range(o.seeds), [int(n) for n in o.per_class.split(',')], ('scratch',), ('full',), arch=a, **fixed)]
     run = Run({('scratch', t, k): '' for t in targets for k in range(o.seeds)}, {t: str(roots[t]) for t in targets}, Settings(tuple(targets)))

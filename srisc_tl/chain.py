@@ -22,7 +22,7 @@ from .build import Corpus, build_corpus, load_corpus
 from .consolidate import load_zoo
 from .convention import DataError
 from .experiment import ARMS, STUDIES, Store, get_trials, run_study
-from .finetune import FINETUNING, error_rates, finetune, predict
+from .finetune import error_rates, finetune, predict, revision
 from .lineage import check_source
 from .planning import fresh_workers, pretrain_all
 from .regimes import TOWARDS, get_stages, regime_texts
@@ -172,9 +172,9 @@ def run_trials(
     varied = STUDIES[study].keywords                                                                  # what the study itself varies, it says
     axes = {k: v for k, v in axes.items() if k == 'regimes' or k not in varied}
     if s.strategies and 'strategies' in varied: axes['strategies'] = s.strategies
-    seed = dict(pretrain_seed=lambda t, k: k) if s.repeat else dict(shared_seed=s.seed)
-    fixed = dict(source={n: c.hash for n, c in sources.items()}, target=lambda t, k: targets[t].hash, pretrain=s.recipe.ident, adaptive=s.selector, split=s.seed,
-                 finetuning=FINETUNING)
+    seed = dict(pretrain_seed=lambda t: t.seed) if s.repeat else dict(shared_seed=s.seed)
+    fixed = dict(source={n: c.hash for n, c in sources.items()}, target=lambda t: targets[t.target].hash, pretrain=s.recipe.ident, adaptive=s.selector, split=s.seed,
+                 finetuning=lambda t: revision(t.strategy))
     trials = get_trials(study, list(s.targets), known=targets, seeds=s.seeds, arch=s.arch, size=s.recipe.size, epochs=s.epochs, **axes, **fixed, **seed)
     if s.n_jobs != 1: fresh_workers()
     return run_study(trials, run, Store(store), s.n_jobs)

@@ -11,7 +11,7 @@ __all__ = ['ARMS', 'SELECTED', 'SIZES', 'FURTHER', 'COMPARED', 'STUDIES', 'SCHEM
 # %% ../nbs/12_experiment.ipynb #c002
 import json, sqlite3, time, traceback
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
 from functools import partial
 from itertools import product
@@ -81,16 +81,17 @@ def grid(
     regimes=tuple(ARMS),    # names in `ARMS` or `FURTHER`
     strategies=('keep_stats',), # names in finetune's `STRATEGIES`
     selectors=(),           # instead of regimes: what chose from the source
-    **budget,               # `arch`, `size`, `epochs`; anything else becomes part of the trial's `budget`, a function as what it says of target and seed
+    **budget,               # `arch`, `size`, `epochs`; anything else becomes part of the trial's `budget`, a function as what it says of the trial
 ) -> list:                  # of `Trial`
     "All combinations as trials, each seed's arms together. Raises `DataError` for an unknown regime"
     known = ARMS | FURTHER
     check_names(regimes, known, 'regime')
     own = {k: v for k, v in budget.items() if k in ('arch', 'size', 'epochs')}
-    rest = lambda *of: json.dumps({k: v(*of) if callable(v) else v for k, v in budget.items() if k not in own}, sort_keys=True)
+    rest = lambda t: json.dumps({k: v(t) if callable(v) else v for k, v in budget.items() if k not in own}, sort_keys=True)
     chosen = [(regime_of(o), o) for o in listify(selectors)] or [(r, known[r]) for r in listify(regimes)]
     axes = product(listify(seeds), listify(per_class), listify(targets), listify(strategies), chosen)
-    return [Trial(study, r, o, st, t, n, s, budget=rest(t, s), **own) for s, n, t, st, (r, o) in axes]
+    trials = [Trial(study, r, o, st, t, n, s, **own) for s, n, t, st, (r, o) in axes]
+    return [replace(t, budget=rest(t)) for t in trials]
 
 # %% ../nbs/12_experiment.ipynb #c016
 COMPARED = ('full', 'fastai', 'keep_stats', 'frozen', 'half', 'gradual', 'discriminative', 'layerwise', 'lp_ft', 'l2sp', 'l2sp_fisher', 'delta',

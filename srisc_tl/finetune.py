@@ -6,7 +6,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/finetune.html.md"""
 
 # %% auto #0
 __all__ = ['FINETUNING', 'STRATEGIES', 'Start', 'one_cycle', 'fastai_default', 'taught', 'Strategy', 'held', 'batch_size',
-           'bit_epochs', 'predict', 'error_rates', 'warn_unlearned', 'finetune', 'signed', 'split_with']
+           'bit_epochs', 'predict', 'error_rates', 'warn_unlearned', 'revision', 'finetune', 'signed', 'split_with']
 
 # %% ../nbs/10j_finetune.ipynb #c002
 import math, warnings
@@ -75,12 +75,13 @@ class Strategy:
     cbs: Callable = lambda start: []  # `Start` → callbacks
     wd: float = .01                   # decay of all weights; where a penalty holds them it is 0
     fit: Callable = one_cycle         # (learner, epochs, rates)
+    version: int = 1                  # raised when a number of it, or what its callbacks do, changes: its trials before and after do not mix
 
 def held(start: Start) -> list: # callbacks
     "Short steps, and the batch-norm statistics of the start where there are some"
     return [GradientClip(), *([KeepStats()] if start.ckpt else [])]
 
-FINETUNING = 1 # raised when a number of `STRATEGIES`, or what `finetune` does, changes: trials before and after do not mix
+FINETUNING = 1 # raised when what `finetune` does with every strategy changes: trials before and after do not mix
 
 STRATEGIES = dict(
     full=Strategy(),                                                                   # all layers at one rate
@@ -155,6 +156,13 @@ def _line(strategy):
     if isinstance(strategy, Strategy): return strategy
     if strategy not in STRATEGIES: raise DataError(f'unknown strategy {strategy!r}; known: {list(STRATEGIES)}')
     return STRATEGIES[strategy]
+
+def revision(
+    strategy: str|Strategy, # a key of `STRATEGIES`, or a line of your own
+) -> int|str:               # `FINETUNING`; of a strategy that was changed since, its version behind a point
+    "What code fine-tunes with a strategy, for a trial's budget. Raises `DataError` for an unknown strategy"
+    version = _line(strategy).version
+    return FINETUNING if version == 1 else f'{FINETUNING}.{version}'
 
 def finetune(
     ckpt: Checkpoint|None,       # None: from scratch

@@ -21,7 +21,7 @@ from .build import Corpus
 from .chain import Clock, Run, Settings
 from .convention import DataError, content_hash, safe_name, tomllib
 from .experiment import Store, check_names, get_trials, run_study
-from .finetune import FINETUNING
+from .finetune import revision
 from .planning import fresh_workers, pretrain_all, stages_to_run
 from .regimes import get_stages
 from .selection import SELECTORS, distance_from_uniform, effective_sample_size, select
@@ -137,8 +137,8 @@ class SelectorStudy:
     def trials(self):
         s, selectors = self.s, check_names(list(self.s.selectors) or ['none', *SELECTORS], ['none', *SELECTORS], 'selector')
         return get_trials('adaptive', list(self.targets), seeds=s.seeds, per_class=s.per_class, strategies=[s.strategy], selectors=selectors, arch=s.arch,
-                          size=s.recipe.size, epochs=s.epochs, split=s.seed, finetuning=FINETUNING, source=self.source.hash, target=lambda t, seed: self.targets[t].hash,
-                          pretrain=s.recipe.ident, pretrain_seed=lambda t, seed: seed)
+                          size=s.recipe.size, epochs=s.epochs, split=s.seed, finetuning=lambda t: revision(t.strategy), source=self.source.hash, target=lambda t: self.targets[t.target].hash,
+                          pretrain=s.recipe.ident, pretrain_seed=lambda t: t.seed)
 
     def pretrain(self, wanted, seed, ckpts): # (selector, target) → Checkpoint, or an error; what was chosen; `ckpts`: of those before
         stages, facts, errors = {}, {}, {}
