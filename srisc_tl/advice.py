@@ -18,7 +18,7 @@ from .backbone import load_checkpoint
 from .build import Corpus, load_corpus
 from .convention import DataError
 from .effects import arm_names
-from .evidence import checkpoints_in, score_checkpoint, score_trials
+from .evidence import checkpoints_in, measured, score_checkpoint, score_trials
 from .experiment import Store, check_names
 from .figures import pct
 from .page import Section, write_page
@@ -100,19 +100,20 @@ def advice_page(
 # %% ../nbs/12hb_advice.ipynb #c014
 def _trials(store, study, per_class, target):
     "The finished trials of other targets. Raises `DataError` for an unknown study, and where none has so many images a class"
-    df = Store(store, create=False).frame()
+    df = Store(store, create=False).frame() if store else measured()
     df = df[df['study'] == check_names(study, df['study'].unique(), 'study')[0]]
     if per_class not in (sizes := sorted(set(df['per_class']))): raise DataError(f'no trials with {per_class} training images a class, but {sizes}')
     return df[(df['per_class'] == per_class) & (df['target'] != target) & (df['status'] == 'ok')]
 
 def _past(trials, checkpoints, corpora, kept, n_jobs):
-    "Trials with their scores and the industry of their targets"
+    "Trials with their scores and the industry of their targets; those that come with the package have both"
+    if 'budget' not in trials: return trials
     known = past_targets(trials, corpora)
     past = score_trials(trials, checkpoints, known, list(QUICK), kept, n_jobs)
     return past.assign(industry=past['target'].map({t: c.items['industry'].iloc[0] for t, c in known.items()}).fillna(''))
 
 def recommend_to(
-    store: str|Path,             # SQLite file of trials
+    store: str|Path,             # SQLite file of trials; '': those that come with the package
     target: Corpus,              # the new target
     checkpoints: str|Path,       # folder of checkpoints
     corpora: str|Path,           # folder of the past targets' corpora
@@ -128,7 +129,7 @@ def recommend_to(
 ) -> Recommendation:
     "Which transfer for a target. Raises `DataError` for an unknown study, trials of another size, or what is not there"
     trials, mine = _trials(store, study, per_class, target.name), {a: load_checkpoint(p) for a, p in own.items()}
-    past = _past(trials, checkpoints, corpora, Path(store).with_suffix('.scores.parquet'), n_jobs)
+    past = _past(trials, checkpoints, corpora, Path(store or 'none').with_suffix('.scores.parquet'), n_jobs)
     train, size = draw_target(target, per_class, seed, split)[0], int(trials['size'].mode().max()) if len(trials) else None
     ckpts = checkpoints_in(checkpoints) | {c.hash: c for c in mine.values()}
     rows = score_candidates(candidates(trials, {a: c.hash for a, c in mine.items()}), train, ckpts, list(QUICK), size)

@@ -6,10 +6,11 @@ Docs: https://srisc-tl.github.io/srisc_tl/evidence.html.md"""
 
 # %% auto #0
 __all__ = ['UNIT', 'SCHEMA', 'ROW', 'KEPT', 'score_checkpoint', 'checkpoints_in', 'score_units', 'load_scores', 'add_scores',
-           'score_new', 'score_trials', 'nan_reasons', 'save_evidence']
+           'score_new', 'score_trials', 'nan_reasons', 'save_evidence', 'measured']
 
 # %% ../nbs/12e_evidence.ipynb #c002
 import json, os, time, warnings
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -207,7 +208,7 @@ def nan_reasons(
     return df.reindex([k for k in SCORES if k in df.index])
 
 # %% ../nbs/12e_evidence.ipynb #c024
-KEPT = ['study', 'regime', 'selector', 'strategy', 'target', 'per_class', 'seed', 'arch', 'size', 'epochs', 'error', 'macro_error',
+KEPT = ['study', 'regime', 'selector', 'strategy', 'target', 'industry', 'per_class', 'seed', 'arch', 'size', 'epochs', 'error', 'macro_error',
         'valid_error', 'n_train', 'n_test', 'n_classes', 'ess', 'from_uniform', 'checkpoint']
 
 def save_evidence(
@@ -222,3 +223,7 @@ def save_evidence(
     kept.to_csv(part := Path(f'{path}.{os.getpid()}.tmp'), index=False, float_format='%.6g', lineterminator='\n')
     os.replace(part, path)
     return kept
+
+def measured() -> pd.DataFrame: # a row a trial, as `save_evidence` writes them, with the industry of its target
+    "The trials that come with the package: nine public targets, ten images a class, five draws, what was chosen from the source as arms"
+    with (files('srisc_tl')/'measured.csv').open(encoding='utf-8') as f: return pd.read_csv(f).assign(status='ok')

@@ -19,6 +19,7 @@ from scipy.stats import weightedtau
 from .comparison import finished, holm, interval, p_values
 from .convention import DataError
 from .distances import SCORES
+from .evidence import measured
 from .figures import STYLE, pct
 
 # %% ../nbs/12f_score_quality.ipynb #c006
