@@ -20,6 +20,7 @@ from .convention import DataError
 from .effects import arm_names
 from .evidence import checkpoints_in, measured, score_checkpoint, score_trials
 from .experiment import Store, check_names
+from .imagenet import imagenet_checkpoint
 from .figures import pct
 from .page import Section, write_page
 from .ranking import QUICK, rank_scores
@@ -129,6 +130,7 @@ def recommend_to(
 ) -> Recommendation:
     "Which transfer for a target. Raises `DataError` for an unknown study, trials of another size, or what is not there"
     trials, mine = _trials(store, study, per_class, target.name), {a: load_checkpoint(p) for a, p in own.items()}
+    if not store: imagenet_checkpoint(trials['arch'].mode()[0], checkpoints)             # the one of those trials that anyone has
     past = _past(trials, checkpoints, corpora, Path(store or 'none').with_suffix('.scores.parquet'), n_jobs)
     train, size = draw_target(target, per_class, seed, split)[0], int(trials['size'].mode().max()) if len(trials) else None
     ckpts = checkpoints_in(checkpoints) | {c.hash: c for c in mine.values()}
