@@ -13,10 +13,12 @@ from srisc_tl.build import load_corpus
 from srisc_tl.widgets import corpus_browser
 from srisc_tl.picker import class_picker
 from srisc_tl.explorer import weights_explorer, run_explorer
+from srisc_tl.cleaner import label_cleaner
 root = {p.name.rsplit('-', 1)[0]: p for p in Path('corpora').iterdir()}
 source, film = (load_corpus(root[n]) for n in ('srisc', 'film'))'''
 CELLS = [OPEN, 'b = corpus_browser(source, n=12); b', 'p = class_picker(source, film); p',
-         'e = weights_explorer({c: 1 + i for i, c in enumerate(source.classes)}, source); e', "r = run_explorer('results.db'); r"]
+         'e = weights_explorer({c: 1 + i for i, c in enumerate(source.classes)}, source); e', "r = run_explorer('results.db'); r",
+         "c = label_cleaner(film.items.assign(guess=film.items.label.iloc[0], p_given=.1, p_guess=.8, loss=2.3), 'labels.csv'); c"]
 
 @pytest.fixture(scope='module')
 def desk(tmp_path_factory):
@@ -62,12 +64,12 @@ def lab(desk):
             time.sleep(.5)
         with sync_playwright() as play:
             browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-            page = browser.new_page(viewport=dict(width=1400, height=2400))
+            page = browser.new_page(viewport=dict(width=1400, height=3000))
             page.set_default_timeout(120_000)
             page.goto(f'http://127.0.0.1:{port}/lab/tree/look.ipynb?reset')
             page.wait_for_selector('.jp-Notebook'), page.wait_for_selector('text=| Idle')  # what is run before the kernel is there, is lost
             page.click('.lm-MenuBar-itemLabel >> text=Run'), page.click('text=Run All Cells')
-            page.wait_for_selector('text=trials finished')
+            page.wait_for_selector('text=trials finished'), page.wait_for_selector('text=labels changed')
             yield page
             browser.close()
     finally:
@@ -117,4 +119,20 @@ def test_run_explorer(lab):
     assert 'ImageNet → SRISC is below ImageNet on 2 of 2 targets' in cell.inner_text()
     cell.locator('select').nth(2).select_option(label='From scratch')
     lab.wait_for_selector('text=ImageNet → SRISC is below From scratch on 2 of 2 targets')
+
+def test_label_cleaner(lab, desk):
+    import pandas as pd
+    cell = part(lab, 5)
+    assert cell.locator('.jp-OutputArea-output img').count() == 12
+    picks = cell.locator('select')
+    picks.nth(1).select_option(label='leave out')                                      # the first card, by mouse
+    picks.nth(2).select_option(index=1)
+    lab.wait_for_selector('text=/^2 of \\d+ labels changed/')
+    page = cell.locator('input[type=number]').first
+    page.fill('2'), page.press('Enter')                                                # by keyboard
+    lab.wait_for_function("() => [...document.querySelectorAll('.jp-CodeCell')][5].querySelectorAll('select')[1].value === 'keep'")
+    cell.locator('button', has_text='save').click()
+    lab.wait_for_selector('text=2 corrections are in labels.csv')
+    fixed = pd.read_csv(desk/'labels.csv', keep_default_na=False)
+    assert len(fixed) == 2 and sorted(fixed.label == '') == [False, True] and (fixed.label != fixed.was).all()
     if shots := os.environ.get('SRISC_SHOTS'): lab.screenshot(path=Path(shots)/'widgets.png', full_page=True)
