@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from .consolidate import class_counts, consolidate, drop_rows
-from .convention import DataError, content_hash, file_sha256, load_items, save_items, table_hash, whole_dir
+from .convention import DataError, content_hash, file_sha256, load_items, read_record, save_items, table_hash, whole_dir
 from .duplicates import drop_duplicates, find_leaks
 from .make import ENGINE
 from .pixels import packed
@@ -49,10 +49,10 @@ def load_corpus(
     path: str|Path,       # the folder `<name>-<hash>`
     columns: list = None, # of its item table; None: all. `TRAINS_ON` is a third of it
 ) -> Corpus:
-    "Open a built corpus. Raises `DataError` when the folder holds none"
+    "Open a built corpus. Raises `DataError` when the folder holds none, or a damaged one"
     path = Path(path).resolve()
     if not (path/'corpus.json').is_file(): raise DataError(f'no corpus at {path}: it has no corpus.json')
-    record = json.loads((path/'corpus.json').read_text(encoding='utf-8'))
+    record = read_record(path/'corpus.json', 'name')
     items = load_items(path/'items.parquet', columns)
     return Corpus(items.assign(root=str(path), row=np.arange(len(items))), record['name'], record)
 

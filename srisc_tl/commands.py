@@ -200,7 +200,7 @@ def _failed(name, e, debug, as_json):
     if isinstance(e, KeyboardInterrupt): e, code = 'interrupted; the same call goes on where it can', 130
     elif isinstance(e, CliError): code = 2
     else: e, code = f'{type(e).__name__}: {e}'[:1000] + ('' if debug else ' (--debug says where)'), 1
-    if (found := getattr(e, 'found', None)) is not None: code = _show(found, as_json) or 1
+    if found := getattr(e, 'found', None): code = _show(Result(**found), as_json) or 1
     say(name, e)
     return code
 
