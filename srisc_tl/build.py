@@ -57,12 +57,13 @@ def load_corpus(
     return Corpus(items.assign(root=str(path), row=np.arange(len(items))), record['name'], record)
 
 # %% ../nbs/04b_build.ipynb #c006
-def _select(zoo, name, datasets, industry, exclude):
+def _select(zoo, name, datasets, industry, exclude, override):
     "The item tables that a recipe names, natural images only where they are named"
     def wanted(n, df):
         if datasets is not None: return n in datasets
         here = df['industry'].iloc[0]
         return not df['natural'].iloc[0] and n not in exclude and (here == industry or here.startswith(f'{industry}/') or not industry)
+    if unknown := sorted({*(datasets or ()), *exclude, *override} - set(zoo)): raise DataError(f'no dataset {unknown} for corpus {name!r}; there are {list(zoo)}')
     tables = {n: df for n, df in zoo.items() if wanted(n, df)}
     if not tables: raise DataError(f'no dataset for corpus {name!r}: datasets={datasets}, industry={industry!r}, exclude={list(exclude)}, zoo={list(zoo)}')
     return tables
@@ -95,7 +96,7 @@ def build_corpus(
     pack: tuple = (96,),      # sizes in pixels at which training will read them: decoded here, not at first use; the corpus stays the same
 ) -> Corpus:
     "Consolidate, clean, plan, cap and preprocess; goes on where a killed build stopped. Raises `DataError` when nothing is left"
-    tables = _select(zoo, name, datasets, industry, exclude)
+    tables = _select(zoo, name, datasets, industry, exclude, override or {})
     df, left_out = _clean(consolidate(tables), [zoo[t] for t in exclude], n_jobs)
     if not len(df): raise DataError(f'corpus {name!r} is empty: all of its images were left out as leaks or duplicates')
     todo = windows(df, table := plan(df, override), seed=seed)
