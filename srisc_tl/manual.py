@@ -42,8 +42,8 @@ MANUAL = { # command → examples, and its result's keys
               counts='problems by severity')),
     'srisc_build': dict(
         examples=['srisc_build --zoo zoo --out corpora',
-                  'srisc_build --zoo zoo --exclude line7 --cap 300 --page corpus.html',
-                  'srisc_build --zoo zoo --industry electronics/pcb --name pcb --seed 1'],
+                  'srisc_build --zoo zoo --exclude line7 --cap 300 --name source --page corpus.html',
+                  'srisc_build --zoo zoo --industry film --name film --seed 1'],
         keys=dict(corpus='its folder',
               name='its name',
               hash='of what is in it',
@@ -98,7 +98,7 @@ MANUAL = { # command → examples, and its result's keys
               table='records: target, regime, selector, strategy; mean, std, count of the test error')),
     'srisc_report': dict(
         examples=['srisc_report --store results.db --out report.html',
-                  'srisc_report --store results.db --study adaptive'],
+                  'srisc_report --store results.db --study regimes --out regimes.html'],
         keys=dict(page='HTML page')),
     'srisc_recommend': dict(
         examples=['srisc_recommend --store results.db --target zoo/line7 --checkpoints work/checkpoints --corpora work/corpora --out advice.html',

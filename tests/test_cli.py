@@ -71,6 +71,7 @@ def place(tmp_path_factory):
     import numpy as np
     from PIL import Image
     from srisc_tl.cli import srisc_build, srisc_finetune, srisc_import, srisc_pretrain
+    from srisc_tl.convention import DATASETS
     from srisc_tl.experiment import Store, Trial
     tmp, here = tmp_path_factory.mktemp('place'), os.getcwd()
     os.chdir(tmp)
@@ -91,6 +92,7 @@ def place(tmp_path_factory):
     spoil(tmp, corpus, ckpt)
     yield tmp
     os.chdir(here)
+    for n in ('line7', 'line8', 'line9'): DATASETS.pop(n)
 
 def spoil(tmp, corpus, ckpt):
     "What cannot be used, by names that the table below has"
@@ -129,7 +131,7 @@ WRONG = { # call → what its one line has to say, as a pattern; exit code 2
     'srisc_import': 'a raw folder or archive is needed, or --all FOLDER',
     'srisc_import nowhere --guess': 'nowhere: no such file or folder',
     'srisc_import a.txt --guess': 'a.txt',
-    'srisc_import empty --guess': 'empty holds no image files',
+    'srisc_import empty --guess': 'empty holds no files',
     'srisc_import raw/line7': 'say the --name',
     'srisc_import raw/line7 --name x': 'say its --industry',
     'srisc_import raw/line7 --name x --industry a --reader magic --zoo new': r"unknown reader 'magic'.*folder",
@@ -172,8 +174,8 @@ WRONG = { # call → what its one line has to say, as a pattern; exit code 2
     f'srisc_pretrain {CORPUS} --pretrained nowhere': 'nowhere: no such file',
     f'srisc_pretrain {CORPUS} --pretrained a.txt --regime imagenet --size 32': 'a.txt',
     f'srisc_pretrain {CORPUS} --log mlflow --regime srisc --seed 1 --size 32 --epochs 1': "unknown logger 'mlflow'; known: tensorboard, wandb",
-    f'srisc_pretrain {CORPUS} --precision fp8': "precision='fp8'",
-    f'srisc_pretrain {CORPUS} --channels 2': '2.*1 or 3|1, 3',
+    f'srisc_pretrain {CORPUS} --precision fp8': "precision='fp8'; wanted precision: fp32, bf16, fp16",
+    f'srisc_pretrain {CORPUS} --channels 2': 'n_in=2; wanted n_in: 1 or 3',
     f'srisc_pretrain {CORPUS} --epochs 0': '--epochs 0: wanted a number at least 1',
     f'srisc_pretrain {CORPUS} --size 1000': '--size 1000: wanted a number from 16 to 256',
     f'srisc_pretrain {CORPUS} --label-smoothing 2': 'from 0 to 1',
@@ -249,3 +251,95 @@ def test_bad_input(line, heard, place):
 
 def test_every_command_has_bad_input():
     assert {o.split()[0] for o in WRONG} == set(commands())
+
+CHEAP = ('srisc_import', 'srisc_check', 'srisc_build', 'srisc_report')
+
+def test_examples_can_be_read():
+    from srisc_tl.manual import MANUAL
+    import srisc_tl.cli as cli
+    assert set(MANUAL) == set(commands())
+    for name, about in MANUAL.items():
+        for line in about['examples']: getattr(cli, name).parser().parse_args(shlex.split(line)[1:])
+        for flag in getattr(cli, name).parser()._option_string_actions: assert re.fullmatch(r'--[a-z]+(-[a-z]+)*|-h', flag), f'{flag} is hard to complete'
+
+def test_examples_run(heard, place, monkeypatch):
+    "The manual's story from the raw folder on, in its order, as help prints it"
+    from srisc_tl.manual import MANUAL
+    for o in ('raw', 'own.toml', 'results.db'): (shutil.copytree if (place/o).is_dir() else shutil.copy)(place/o, place/'story'/o if (place/'story').mkdir(exist_ok=True) is None else '')
+    monkeypatch.chdir(place/'story')
+    for line in [o for n in CHEAP for o in MANUAL[n]['examples']]:
+        code, out, err = heard(line)
+        assert code == 0 and out.strip() and not err, f'{line}: exit code {code}\n{out}\n{err}'
+    assert {p.name.split('-')[0] for p in (place/'story/corpora').glob('[a-z]*')} == {'srisc', 'source', 'film'}
+
+JSON = {
+    'srisc_import raw/line7 --guess': dict(reader='folder', images=24),
+    'srisc_import --all raw --declarations own.toml': {},
+    'srisc_check zoo': dict(counts=dict(error=0, warning=0, info=0)),
+    'srisc_build --exclude line7 --pack 32': dict(name='srisc', images=48, left_out={}),
+    f'srisc_pretrain {CORPUS} --regime srisc --epochs 1 --size 32 --bs 8 --dry-run': dict(checkpoints={}),
+    f'srisc_pretrain {CORPUS} --regime srisc --epochs 1 --size 32 --bs 8': {},
+    f'srisc_select {CKPT} {CORPUS} --target zoo/line7 --selector uniform --out u.csv': dict(file='u.csv', images=None),
+    f'srisc_finetune {CKPT} --target zoo/line7 --epochs 1 --size 32 --out model2': dict(model='model2'),
+    'srisc_export --out body.safetensors --body timm': dict(file='body.safetensors'),
+    'srisc_report --out r.html': dict(page='r.html')}
+
+@pytest.mark.parametrize('line', JSON)
+def test_json(line, heard):
+    "One document and nothing else on stdout, its keys those that help says; what else is said goes to stderr"
+    from srisc_tl.commands import COMMANDS
+    code, out, err = heard(f'{line} --json')
+    assert code == 0, err
+    found = json.loads(out)
+    assert found.keys() <= COMMANDS[line.split()[0]].keys.keys() and found.items() >= JSON[line].items(), out
+
+def test_config(heard, place):
+    "The command's table goes before the top, and what is typed before both"
+    (place/'c.toml').write_text('zoo = "zoo"\n[srisc_build]\nexclude = ["line7", "line8"]\ncap = 3\npack = ""\nname = "few"\n[srisc_run]\nscale = "cpu"')
+    made = lambda more: json.loads(heard(f'srisc_build --config c.toml --json {more}')[1])
+    assert (made('')['images'], made('--cap 5')['images'], made('--exclude line7')['images']) == (6, 10, 12)
+
+def test_failure_of_the_work(heard, place, monkeypatch):
+    "Exit code 1 and one line; the traceback only with --debug; the sets that could be read are told, too"
+    def fall(*args, **kwargs): raise OSError(28, 'No space left\non device')
+    monkeypatch.setattr('srisc_tl.check.check_zoo', fall)
+    assert heard('srisc_check zoo') == (1, '', ['srisc_check: OSError: [Errno 28] No space left on device (--debug says where)'])
+    code, _, err = heard('srisc_check zoo --debug')
+    assert code == 1 and err[0].startswith('Traceback') and err[-1].startswith('srisc_check: OSError')
+    monkeypatch.undo()
+    os.chdir(place)
+    (place/'half/line8').mkdir(parents=True), shutil.copytree(place/'raw/line9', place/'half/line9')
+    code, out, err = heard('srisc_import --all half --declarations own.toml --zoo half_zoo --json')
+    assert code == 1 and len(err) == 1 and '1 of 2 sets could not be read: line8: ' in err[0]
+    assert [o['state'] for o in json.loads(out)['sets']] == ['', 'new']
+    shutil.copytree(place/'zoo', place/'zoo2'), next((place/'zoo2/line8/JPEGImages').iterdir()).unlink()
+    assert heard('srisc_check zoo2')[0] == 0 and heard('srisc_check zoo2 --strict')[0] == 1
+
+def test_progress_is_for_terminals(script, place):
+    "With rate and remaining time where stderr is a terminal, silent elsewhere and with --quiet"
+    import pty
+    def seen(*args):
+        up, down = pty.openpty()
+        p = subprocess.Popen(script('srisc_check', 'zoo', '--n-jobs', '1', *args), cwd=place, stdout=subprocess.DEVNULL, stderr=down, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+        os.close(down)
+        text = b''
+        try:
+            while part := os.read(up, 4096): text += part
+        except OSError: pass                                 # Linux says so that nobody writes any more
+        finally: os.close(up)
+        assert p.wait(60) == 0, text
+        return text.decode()
+    assert re.search(r'check line7: .*\[\d\d:\d\d<.*img/s', seen()) and seen('--quiet') == ''
+    r = subprocess.run(script('srisc_check', 'zoo', '--n-jobs', '1'), cwd=place, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    assert r.stderr == '' and 'nothing wrong' in r.stdout
+
+def test_interrupted(script, tmp_path):
+    "Ctrl-C ends a command and its workers with one line and 130"
+    with subprocess.Popen(script('srisc_demo', '--out', 'demo'), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                          env={**os.environ, 'PYTHONPATH': str(ROOT)}) as p:
+        assert p.stdout.readline() == '== draw\n'
+        time.sleep(2)
+        os.killpg(p.pid, signal.SIGINT)
+        out, err = p.communicate(timeout=120)
+    assert p.returncode == 130 and err.splitlines()[-1].startswith('srisc_demo: interrupted'), err
+    assert 'Traceback' not in err, err
