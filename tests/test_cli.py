@@ -265,7 +265,8 @@ def test_examples_can_be_read():
 def test_examples_run(heard, place, monkeypatch):
     "The manual's story from the raw folder on, in its order, as help prints it"
     from srisc_tl.manual import MANUAL
-    for o in ('raw', 'own.toml', 'results.db'): (shutil.copytree if (place/o).is_dir() else shutil.copy)(place/o, place/'story'/o if (place/'story').mkdir(exist_ok=True) is None else '')
+    shutil.copytree(place/'raw', place/'story/raw')
+    for o in ('own.toml', 'results.db'): shutil.copy(place/o, place/'story')
     monkeypatch.chdir(place/'story')
     for line in [o for n in CHEAP for o in MANUAL[n]['examples']]:
         code, out, err = heard(line)
@@ -310,16 +311,18 @@ def test_failure_of_the_work(heard, place, monkeypatch):
     os.chdir(place)
     (place/'half/line8').mkdir(parents=True), shutil.copytree(place/'raw/line9', place/'half/line9')
     code, out, err = heard('srisc_import --all half --declarations own.toml --zoo half_zoo --json')
-    assert code == 1 and len(err) == 1 and '1 of 2 sets could not be read: line8: ' in err[0]
+    assert code == 1 and len(err) == 1, err
+    assert '1 of 2 sets could not be read: line8: ' in err[0], err
     assert [o['state'] for o in json.loads(out)['sets']] == ['', 'new']
     shutil.copytree(place/'zoo', place/'zoo2'), next((place/'zoo2/line8/JPEGImages').iterdir()).unlink()
     assert heard('srisc_check zoo2')[0] == 0 and heard('srisc_check zoo2 --strict')[0] == 1
 
 def test_progress_is_for_terminals(script, place):
     "With rate and remaining time where stderr is a terminal, silent elsewhere and with --quiet"
-    import pty
+    import fcntl, pty, struct, termios
     def seen(*args):
         up, down = pty.openpty()
+        fcntl.ioctl(down, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 120, 0, 0))
         p = subprocess.Popen(script('srisc_check', 'zoo', '--n-jobs', '1', *args), cwd=place, stdout=subprocess.DEVNULL, stderr=down, env={**os.environ, 'PYTHONPATH': str(ROOT)})
         os.close(down)
         text = b''
@@ -334,12 +337,11 @@ def test_progress_is_for_terminals(script, place):
     assert r.stderr == '' and 'nothing wrong' in r.stdout
 
 def test_interrupted(script, tmp_path):
-    "Ctrl-C ends a command and its workers with one line and 130"
-    with subprocess.Popen(script('srisc_demo', '--out', 'demo'), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    "Ctrl-C ends a command with one line and 130"
+    with subprocess.Popen(script('srisc_demo', '--out', 'demo', '--n-jobs', '1'), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
                           env={**os.environ, 'PYTHONPATH': str(ROOT)}) as p:
         assert p.stdout.readline() == '== draw\n'
         time.sleep(2)
         os.killpg(p.pid, signal.SIGINT)
         out, err = p.communicate(timeout=120)
-    assert p.returncode == 130 and err.splitlines()[-1].startswith('srisc_demo: interrupted'), err
-    assert 'Traceback' not in err, err
+    assert (p.returncode, err) == (130, 'srisc_demo: interrupted; the same call goes on where it can\n')
