@@ -178,7 +178,7 @@ def guess_facts(
     "What would be made of an unknown download, by keys"
     (best, *others), t = seen[0], seen[1]
     one = lambda g: dict(reader=g.reader, args=g.args, score=g.score, coverage=g.coverage, why=g.why)
-    tables = {k: t[k].rename_axis(k).reset_index() for k in ('classes', 'sizes', 'left_out')}
+    tables = {k: t[k].rename_axis(first).reset_index() for k, first in dict(classes='label', sizes='size', left_out='reason').items()}
     return dict(one(best), images=len(t['rows']), boxes=int(t['rows']['boxes'].str.len().gt(0).sum()), masks=int((t['rows']['mask'] != '').sum()),
                 **tables, modes=dict(t['modes']), others=[one(g) for g in others], declaration=as_toml(best, *_named(path, name)[:1], industry, _named(path, name)[1]))
 
