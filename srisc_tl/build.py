@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from .consolidate import class_counts, consolidate, drop_rows
-from .convention import DataError, content_hash, file_sha256, load_items, save_items, table_hash, whole_dir
+from .convention import DataError, content_hash, file_sha256, load_items, read_record, save_items, table_hash, whole_dir
 from .duplicates import drop_duplicates, find_leaks
 from .make import ENGINE
 from .pixels import packed
@@ -49,20 +49,21 @@ def load_corpus(
     path: str|Path,       # the folder `<name>-<hash>`
     columns: list = None, # of its item table; None: all. `TRAINS_ON` is a third of it
 ) -> Corpus:
-    "Open a built corpus. Raises `DataError` when the folder holds none"
+    "Open a built corpus. Raises `DataError` when the folder holds none, or a damaged one"
     path = Path(path).resolve()
     if not (path/'corpus.json').is_file(): raise DataError(f'no corpus at {path}: it has no corpus.json')
-    record = json.loads((path/'corpus.json').read_text(encoding='utf-8'))
+    record = read_record(path/'corpus.json', 'name')
     items = load_items(path/'items.parquet', columns)
     return Corpus(items.assign(root=str(path), row=np.arange(len(items))), record['name'], record)
 
 # %% ../nbs/04b_build.ipynb #c006
-def _select(zoo, name, datasets, industry, exclude):
+def _select(zoo, name, datasets, industry, exclude, override):
     "The item tables that a recipe names, natural images only where they are named"
     def wanted(n, df):
         if datasets is not None: return n in datasets
         here = df['industry'].iloc[0]
         return not df['natural'].iloc[0] and n not in exclude and (here == industry or here.startswith(f'{industry}/') or not industry)
+    if unknown := sorted({*(datasets or ()), *exclude, *override} - set(zoo)): raise DataError(f'no dataset {unknown} for corpus {name!r}; there are {list(zoo)}')
     tables = {n: df for n, df in zoo.items() if wanted(n, df)}
     if not tables: raise DataError(f'no dataset for corpus {name!r}: datasets={datasets}, industry={industry!r}, exclude={list(exclude)}, zoo={list(zoo)}')
     return tables
@@ -95,7 +96,7 @@ def build_corpus(
     pack: tuple = (96,),      # sizes in pixels at which training will read them: decoded here, not at first use; the corpus stays the same
 ) -> Corpus:
     "Consolidate, clean, plan, cap and preprocess; goes on where a killed build stopped. Raises `DataError` when nothing is left"
-    tables = _select(zoo, name, datasets, industry, exclude)
+    tables = _select(zoo, name, datasets, industry, exclude, override or {})
     df, left_out = _clean(consolidate(tables), [zoo[t] for t in exclude], n_jobs)
     if not len(df): raise DataError(f'corpus {name!r} is empty: all of its images were left out as leaks or duplicates')
     todo = windows(df, table := plan(df, override), seed=seed)

@@ -6,7 +6,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/check.html.md"""
 
 # %% auto #0
 __all__ = ['SPARSE', 'TABLE_CHECKS', 'FILE_CHECKS', 'LAST', 'LOOKS', 'DEEP_CHECKS', 'check_table', 'check_set', 'check_text',
-           'check_report']
+           'check_zoo', 'check_report']
 
 # %% ../nbs/00b_check.ipynb #c002
 import json, os, re, unicodedata
@@ -230,11 +230,17 @@ def check_text(
     return '\n'.join([*lines, tally or 'nothing wrong was found'])
 
 # %% ../nbs/00b_check.ipynb #c020
-def check_report(
+def check_zoo(
     path: str|Path,   # a standardised set, or a folder of them
     n_jobs: int = 1,  # worker processes
-) -> str:             # each set's name and its findings
-    "What is wrong, in words. Raises `DataError` when there is no set at `path`"
+) -> dict:            # name of each set → what `check_set` returned
+    "What is wrong, set by set. Raises `DataError` when there is no set at `path`"
     sets = [Path(path)] if (Path(path)/'dataset.json').is_file() else sorted(p.parent for p in Path(path).glob('*/dataset.json') if p.parent.name[0] != '.')
     if not sets: raise DataError(f'no standardised set at {path}, nor in a folder below it: none has a dataset.json')
-    return '\n\n'.join(f'== {p.name}\n{check_text(check_set(p, n_jobs=n_jobs))}' for p in sets)
+    return {p.name: check_set(p, n_jobs=n_jobs) for p in sets}
+
+def check_report(
+    found: dict, # from `check_zoo`
+) -> str:        # each set's name and its findings
+    "What is wrong, in words"
+    return '\n\n'.join(f'== {name}\n{check_text(df)}' for name, df in found.items())

@@ -12,22 +12,22 @@ __all__ = ['srisc_demo', 'srisc_import', 'srisc_check', 'srisc_build', 'budget',
 from pathlib import Path
 
 from fastcore.meta import delegates
-from fastcore.script import call_parse
+
+from .commands import Result, UsageError, check_paths, command
+from .manual import MANUAL
 
 # %% ../nbs/15_cli.ipynb #c004
 def _list(text): return [o.strip() for o in text.split(',') if o.strip()]
 
-def _there(*paths): # asked before the slow imports
-    from srisc_tl.convention import DataError
-    if lack := [p for p in paths if p and not Path(p).exists()]: raise DataError(f'{lack[0]}: no such file or folder')
+def _given(**args):
+    if lack := [k for k, v in args.items() if not v]: raise UsageError(f'--{lack[0]} FOLDER is needed')
 
 def _sizes(text):
-    from srisc_tl.convention import DataError
     wrong = [o for o in _list(text) if not (o.isdecimal() and 16 <= int(o) <= 256)]
-    if wrong: raise DataError(f'pixels of a side are a number from 16 to 256, not {wrong[0]!r}')
+    if wrong: raise UsageError(f'pixels of a side are a number from 16 to 256, not {wrong[0]!r}')
     return tuple(map(int, _list(text)))
 
-@call_parse
+@command(folders=['data'], **MANUAL['srisc_demo'])
 def srisc_demo(
     out: str = 'demo',     # folder for everything that is made; a second run continues there
     data: str = '',        # folder of raw downloads; default: invented sets are drawn
@@ -36,12 +36,12 @@ def srisc_demo(
     n_jobs: int = 2,       # processes
 ):
     "Raw sets -> zoo -> corpora -> six regimes -> fine-tuning on held-out targets -> OUT/report.html"
-    _there(data)
     from srisc_tl.demo import run_demo
-    run_demo(out, data, _list(targets), scale, n_jobs)
+    page = run_demo(out, data, _list(targets), scale, n_jobs)
+    return Result(report=page, store=Path(out)/'results.db', zoo=Path(out)/'zoo')
 
 # %% ../nbs/15_cli.ipynb #c007
-@call_parse(pos=['path'])
+@command(pos=['path'], folders=['all'], files=['declarations'], **MANUAL['srisc_import'])
 def srisc_import(
     path: str = '',            # raw folder or archive of one dataset; with --download the name of a public one
     name: str = '',            # its name; a known one needs no more
@@ -57,23 +57,34 @@ def srisc_import(
     n_jobs: int = 2,           # processes
 ):
     "Bring one raw dataset, or all known ones, into the convention"
-    _there(all, declarations, *[] if download else [path])
+    if path and not download and not Path(path).exists(): raise UsageError(f'{path}: no such file or folder')
     from srisc_tl.importing import import_sets
-    print(import_sets(path, name, industry, zoo, reader, args, all, declarations, guess, download, raw, n_jobs))
+    return Result(**import_sets(path, name, industry, zoo, reader, args, all, declarations, guess, download, raw, n_jobs))
 
 # %% ../nbs/15_cli.ipynb #c009
-@call_parse(pos=['path'])
+@command(pos=['path'], folders=['path'], **MANUAL['srisc_check'])
 def srisc_check(
     path: str = 'zoo',         # a standardised set, or a zoo of them
+    strict: bool = False,      # exit code 1 where a problem is an error
     n_jobs: int = 2,           # processes
 ):
     "Say what is wrong with standardised sets: missing, unreadable, unlabelled, leaking splits, odd classes"
-    _there(path)
-    from srisc_tl.check import check_report
-    print(check_report(path, n_jobs))
+    from srisc_tl.check import check_report, check_zoo
+    from srisc_tl.importing import PartError
+    found = check_zoo(path, n_jobs)
+    counts = {s: sum(int((df['severity'] == s).sum()) for df in found.values()) for s in ('error', 'warning', 'info')}
+    made, bad = dict(sets=found, counts=counts), [n for n, df in found.items() if (df['severity'] == 'error').any()]
+    if strict and bad: raise PartError(f'{len(bad)} of {len(found)} sets have errors: {", ".join(bad)}', dict(text=check_report(found), **made))
+    return Result(check_report(found), **made)
 
 # %% ../nbs/15_cli.ipynb #c011
-@call_parse
+def _corpus_facts(corpus, page):
+    root, r, i = corpus.items['root'].iloc[0], corpus.record, corpus.items
+    return Result('\n'.join(map(str, [corpus, root, *[page]*bool(page)])), corpus=root, name=corpus.name, hash=corpus.hash, images=len(i),
+                  classes=i['cls'].value_counts(sort=False), datasets=i['dataset'].value_counts(sort=False), recipe=r['recipe'],
+                  images_before=r['images_before'], left_out=r['left_out'], page=page)
+
+@command(folders=['zoo'], **MANUAL['srisc_build'])
 def srisc_build(
     zoo: str = 'zoo',         # folder of standardised sets
     out: str = 'corpora',     # folder of corpora
@@ -90,15 +101,14 @@ def srisc_build(
     n_jobs: int = 2,          # processes
 ):
     "Consolidate, clean, preprocess and cap a zoo into OUT/NAME-HASH; a killed build goes on where it stopped"
-    _there(zoo)
+    sizes = _sizes(pack)
     from srisc_tl.build import build_corpus
     from srisc_tl.consolidate import load_zoo
     from srisc_tl.corpus_page import corpus_page
     override = {d: op for op, names in dict(patch=patch, resize=resize).items() for d in _list(names)}
     corpus = build_corpus(load_zoo(zoo), out, name, _list(datasets) or None, industry, _list(exclude), cap or None, seed, n_jobs,
-                          override, _sizes(pack))
-    print(f"{corpus}\n{corpus.items['root'].iloc[0]}")
-    if page: print(corpus_page(corpus, page))
+                          override, sizes)
+    return _corpus_facts(corpus, corpus_page(corpus, page) if page else None)
 
 # %% ../nbs/15_cli.ipynb #c014
 def budget(
@@ -122,7 +132,7 @@ def budget(
                   accumulate=accumulate, label_smoothing=label_smoothing, mixup=mixup, compile=compile)
 
 # %% ../nbs/15_cli.ipynb #c016
-@call_parse
+@command(folders=['corpus', 'target', 'natural'], files=['pretrained'], limits=dict(n_jobs=(0, 4096)), **MANUAL['srisc_pretrain'])
 @delegates(budget)
 def srisc_pretrain(
     corpus: str = '',               # folder of the source corpus; several, comma-separated: stages can name each
@@ -143,14 +153,15 @@ def srisc_pretrain(
     dry_run: bool = False,          # only print what would be reused and trained, and how long that takes
     **kwargs):
     "Run the stages of regimes; stages already run are reused, killed ones go on"
-    _there(*_list(corpus), target, natural, pretrained)
     from srisc_tl.pretraining import Weights, open_published, open_sources, read_texts, run_pretraining
     run, corpora = dict(arch=arch, out=out, recipe=budget(**kwargs), seed=seed), open_sources(corpus, natural, n_jobs or 2)
     asked, w = read_texts(regime, corpora['srisc'], all_regimes, industry), Weights(weights, target, selector)
-    run_pretraining(corpora, asked, w, open_published(pretrained), not all_regimes, dry_run, n_jobs, run, minutes=minutes, log=log)
+    made = run_pretraining(corpora, asked, w, open_published(pretrained), not all_regimes, dry_run, n_jobs, run, minutes=minutes, log=log)
+    if dry_run: return Result(checkpoints={}, plan=made.df)
+    return Result(checkpoints={k: c and c.path for k, c in made.items()})
 
 # %% ../nbs/15_cli.ipynb #c018
-@call_parse
+@command(folders=['ckpt', 'corpus', 'target'], **MANUAL['srisc_select'])
 def srisc_select(
     ckpt: str = '',            # folder of a checkpoint trained on the corpus
     corpus: str = '',          # folder of the source corpus
@@ -161,12 +172,14 @@ def srisc_select(
     classes: str = '',         # for human: industries or classes of the source, comma-separated
 ):
     "Weights of a source for a target: a CSV of cls, weight; where images are weighed, these are means, and --weights of srisc_pretrain reads the images'"
-    _there(ckpt, corpus, target)
+    _given(ckpt=ckpt, corpus=corpus, target=target)
     from srisc_tl.chain import open_target, select_to
-    print(select_to(ckpt, corpus, open_target(target), selector, out, seed, **dict(classes=_list(classes)) if classes else {}))
+    from srisc_tl.weight_files import image_file
+    df = select_to(ckpt, corpus, open_target(target), selector, out, seed, **dict(classes=_list(classes)) if classes else {})
+    return Result(df, file=out, weights=df, images=image_file(out) if 'kind' in df else None)
 
 # %% ../nbs/15_cli.ipynb #c020
-@call_parse
+@command(folders=['ckpt', 'target', 'source'], limits=dict(epochs=(0, 10**6)), **MANUAL['srisc_finetune'])
 def srisc_finetune(
     ckpt: str = '',            # folder of a checkpoint; empty: from scratch
     target: str = '',          # folder of the target's corpus, or of its standardised set
@@ -179,12 +192,13 @@ def srisc_finetune(
     out: str = 'model',        # folder of the fine-tuned model
 ):
     "Fine-tune on a target, say the test error, keep the model"
-    _there(ckpt, target, source)
+    _given(target=target)
     from srisc_tl.chain import finetune_to, open_target
-    print(finetune_to(ckpt, open_target(target), out, per_class or 10**9, seed, source, strategy=strategy, epochs=epochs, size=size))
+    found = finetune_to(ckpt, open_target(target), out, per_class or 10**9, seed, source, strategy=strategy, epochs=epochs, size=size)
+    return Result(found, model=out, **found)
 
 # %% ../nbs/15_cli.ipynb #c022
-@call_parse
+@command(folders=['model', 'target'], limits=dict(size=(0, 1024)), **MANUAL['srisc_export'])
 def srisc_export(
     model: str = 'model',      # folder that srisc_finetune kept
     out: str = 'line',         # folder to make: model.onnx, model.pt2, model.json; with --body a file, .safetensors
@@ -198,14 +212,14 @@ def srisc_export(
     body: str = '',            # instead: only the body, by the names of timm, timm_features, torchvision or smp
 ):
     "A kept model for the production line, or its body for another library"
-    _there(model, target)
     from srisc_tl.chain import open_target
     from srisc_tl.exporting import export_to
     rule = dict(good=_list(good), miss=miss, alarm=alarm, defect_share=None if defect_share < 0 else defect_share)
-    print(export_to(model, out, tuple(_list(formats)), body, open_target(target) if target else None, size or None, **rule))
+    found = export_to(model, out, tuple(_list(formats)), body, open_target(target) if target else None, size or None, **rule)
+    return Result(found, **found)
 
 # %% ../nbs/15_cli.ipynb #c025
-@call_parse(pos=['study'])
+@command(pos=['study'], folders=['zoo'], **MANUAL['srisc_run'])
 def srisc_run(
     study: str = 'regimes',    # regimes, narrowing, source_size, target_size, adaptive (all selectors) or strategies
     zoo: str = 'zoo',          # folder of standardised sets
@@ -222,27 +236,27 @@ def srisc_run(
     n_jobs: int = 2,           # processes
 ):
     "Run a study over a zoo: corpora, checkpoints, trials"
-    _there(zoo)
     from srisc_tl.studies import run_named
     more = {k: v for k, v in dict(selectors=tuple(_list(selectors)), strategies=tuple(_list(strategies)), per_class=per_class, human=human,
                                   seeds=tuple(range(seeds))).items() if v}
     df = run_named(study, zoo, store, scale, _list(targets), out, page, n_jobs=n_jobs, **more)
-    print(df.groupby(['target', 'regime', 'selector', 'strategy'], sort=False)['error'].agg(['mean', 'std', 'count']).to_string())
+    table = df.groupby(['target', 'regime', 'selector', 'strategy'], sort=False)['error'].agg(['mean', 'std', 'count'])
+    return Result(table.to_string(), study=study, store=store, page=page or None, trials=len(df), failed=int((df['status'] != 'ok').sum()), table=table.reset_index())
 
 # %% ../nbs/15_cli.ipynb #c027
-@call_parse
+@command(files=['store'], **MANUAL['srisc_report'])
 def srisc_report(
     store: str = 'results.db',   # SQLite file of trials
     out: str = 'report.html',    # the page
     study: str = 'regimes',      # which study of the store: regimes, adaptive, ...
 ):
     "Write the report of a study from its trials"
-    _there(store)
     from srisc_tl.studies import report_from
-    print(report_from(store, out, study))
+    page = report_from(store, out, study)
+    return Result(page, page=page)
 
 # %% ../nbs/15_cli.ipynb #c029
-@call_parse
+@command(folders=['target'], limits=dict(per_class=(1, 10**9)), **MANUAL['srisc_recommend'])
 def srisc_recommend(
     store: str = 'results.db',   # SQLite file of trials
     target: str = '',            # folder of the new target's corpus, or of its standardised set
@@ -256,11 +270,12 @@ def srisc_recommend(
     n_jobs: int = 1,             # processes
 ):
     "Which transfer for a new target, what error to expect, and whether there is evidence enough to say so"
-    from srisc_tl.convention import DataError
+    _given(target=target)
     pairs = [o.partition('=') for o in _list(own)]
-    if wrong := [a for a, eq, path in pairs if not (a and path)]: raise DataError(f'--own is ARM=FOLDER, not {wrong[0]!r}')
+    if wrong := [a for a, eq, path in pairs if not (a and path)]: raise UsageError(f'--own is ARM=FOLDER, not {wrong[0]!r}')
     made = {a: path for a, _, path in pairs}
-    _there(target, *made.values())
+    check_paths(made, list(made), [])
     from srisc_tl.advice import recommend_to
     from srisc_tl.chain import open_target
-    print(recommend_to(store, open_target(target), checkpoints, corpora, out, made, study, per_class, seed, n_jobs=n_jobs))
+    rec = recommend_to(store, open_target(target), checkpoints, corpora, out, made, study, per_class, seed, n_jobs=n_jobs)
+    return Result(rec, target=rec.target, pick=rec.pick, enough=rec.enough, reasons=rec.reasons, table=rec.table.rename_axis('arm').reset_index(), page=out or None)

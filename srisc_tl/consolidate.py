@@ -9,7 +9,6 @@ __all__ = ['load_zoo', 'text_keys', 'consolidate', 'drop_rows', 'class_ids', 'it
            'plot_samples']
 
 # %% ../nbs/03_consolidate.ipynb #c002
-import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -19,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from .convention import DataError, content_hash
+from .convention import DataError, content_hash, read_record
 from .voc import load_voc
 
 # %% ../nbs/03_consolidate.ipynb #c004
@@ -33,7 +32,7 @@ def load_zoo(
     unknown = sorted(set(datasets or []) - set(here))
     if unknown: raise DataError(f'no dataset {unknown} below {zoo}; there are {here}')
     def load(name):
-        facts = json.loads((Path(zoo)/name/'dataset.json').read_text(encoding='utf-8'))
+        facts = read_record(Path(zoo)/name/'dataset.json')
         more = dict(derived_from='', prep='auto', normal='', natural=False)
         return load_voc(Path(zoo)/name).assign(**{k: facts.get(k, empty) for k, empty in more.items()})
     return {name: load(name) for name in (datasets or here)}

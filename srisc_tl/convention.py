@@ -6,8 +6,8 @@ Docs: https://srisc-tl.github.io/srisc_tl/convention.html.md"""
 
 # %% auto #0
 __all__ = ['ITEM_DEFAULTS', 'SPLITS', 'ITEM_RULES', 'DATASETS', 'DataError', 'content_hash', 'table_hash', 'file_sha256',
-           'link_file', 'whole_dir', 'safe_name', 'items_frame', 'check_items', 'save_items', 'load_items', 'Dataset',
-           'register', 'register_file', 'need']
+           'link_file', 'whole_dir', 'safe_name', 'items_frame', 'check_items', 'save_items', 'load_items',
+           'read_record', 'Dataset', 'register', 'register_file', 'need']
 
 # %% ../nbs/00_convention.ipynb #c002
 import hashlib, importlib.util, io, json, os, re, shutil, socket, sys, unicodedata, uuid
@@ -190,11 +190,13 @@ def load_items(
     path: str|Path,       # a Parquet file that `save_items` wrote
     columns: list = None, # only these, and no others; None: all
 ) -> pd.DataFrame:        # the item table, paths absolute
-    "Read an item table. Raises `DataError` when there is none at `path`, or when it points out of its folder"
+    "Read an item table. Raises `DataError` when there is none at `path`, when the file is none, or when it points out of its folder"
     path = Path(path).resolve()
     if not path.is_file(): raise DataError(f'no item table at {path}')
-    df = pd.read_parquet(path, columns=columns)
-    if 'boxes' in df: df['boxes'] = df['boxes'].map(json.loads)
+    try:
+        df = pd.read_parquet(path, columns=columns)
+        if 'boxes' in df: df['boxes'] = df['boxes'].map(json.loads)
+    except (OSError, ValueError, TypeError) as e: raise DataError(f'{path}: no item table ({e})') from e
     for col in [c for c in ('path', 'mask') if c in df]:
         out = df[col].map(lambda p: '..' in Path(p).parts)
         if out.any(): raise DataError(f'{path}: {out.sum()} value(s) of {col!r} leave its folder, e.g. {df[col][out].iloc[0]}')
@@ -202,6 +204,18 @@ def load_items(
     return items_frame(df) if columns is None else df
 
 # %% ../nbs/00_convention.ipynb #c031
+def read_record(
+    path: str|Path,  # a JSON file
+    *keys: str,      # that it has to have
+) -> dict:
+    "A record as JSON. Raises `DataError` for a file that is not there or damaged, and for a record of something else"
+    try: record = json.loads(Path(path).read_text(encoding='utf-8'))
+    except (OSError, ValueError) as e: raise DataError(f'{path}: no record in JSON ({e})') from e
+    lacks = [k for k in keys if k not in record] if isinstance(record, dict) else keys or ('keys',)
+    if lacks: raise DataError(f'{path}: a record of something else, without {", ".join(map(repr, lacks))}')
+    return record
+
+# %% ../nbs/00_convention.ipynb #c034
 @dataclass(frozen=True)
 class Dataset:
     "How one raw dataset is read, and where it belongs"
@@ -251,7 +265,7 @@ def register_file(
 
 register_file(Path(__file__).parent/'datasets.toml' if '__file__' in globals() else '../srisc_tl/datasets.toml');
 
-# %% ../nbs/00_convention.ipynb #c034
+# %% ../nbs/00_convention.ipynb #c037
 def need(
     extra: str,    # of this package: what brings the modules
     *modules: str, # to be imported

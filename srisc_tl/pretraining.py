@@ -134,15 +134,15 @@ def run_pretraining(
     n_jobs: int = 1,        # processes; 0: as many as are of use
     run: dict = None,       # arch, out, recipe, seed
     **session,              # to `Session`: minutes, log
-) -> dict:                  # name → Checkpoint, None from scratch; of a dry run empty
+) -> dict:                  # name → Checkpoint, None from scratch; of a dry run its `Plan`
     "Plan, train, and tell. Raises `DataError` before anything is trained"
     say, (texts, left), srisc = print if rank_distrib() == 0 else lambda *o, **kw: None, asked, corpora['srisc']
     w, wait = weights.find(srisc, run, published) if any('@w' in t for ts in texts.values() for t in ts) else (None, False)
     every = {f'for {weights.selector}': REGIMES['sequential']} | texts if wait else texts
     if wait: w = pd.Series(np.arange(1., len(srisc.classes) + 1), srisc.classes)             # stands for weights that are not there yet
     stages, lacking = _regimes(every, corpora, w, run['seed'], published, strict)
-    say(training_plan(stages, **run, n_jobs=(n_jobs := processes(n_jobs, len(texts) > 1))), *(f'left out: {k}: {why}' for k, why in (left | lacking).items()), sep='\n')
-    if dry_run: return {}
+    say(plan := training_plan(stages, **run, n_jobs=(n_jobs := processes(n_jobs, len(texts) > 1))), *(f'left out: {k}: {why}' for k, why in (left | lacking).items()), sep='\n')
+    if dry_run: return plan
     before = {p.name for p in Path(run['out']).glob('*')}
     if wait: pretrain_all(_regimes(every, corpora, None, run['seed'], published, False)[0], **run, n_jobs=n_jobs, **session)
     if wait: stages, _ = _regimes(every, corpora, weights.find(srisc, run, published)[0], run['seed'], published, strict)

@@ -115,9 +115,10 @@ def run_chain(
     clock: Clock = None,
     facts: dict = None,  # what more the report says of the run: data, command
 ) -> pd.DataFrame:       # the trials
-    "From a zoo to a report; whatever is on disk already is used. Raises `DataError` for unknown selectors and bad picks by hand before anything is built"
+    "From a zoo to a report; whatever is on disk already is used. Raises `DataError` for unknown selectors, bad picks by hand and a store that is none before anything is built"
     out, clock, human = Path(out), clock or Clock(), HUMAN | (read_human(s.human) if s.human else {})
     check_names(list(s.selectors), ['none', *SELECTORS], 'selector')
+    if Path(store).exists(): Store(store, create=False)                      # one that cannot be used is said now, not after the training
     with clock('build corpora'): sources, targets = build_corpora(zoo, out/'corpora', s)
     df, more = RUNS.get(study, _by_regime)(study, sources, targets, s, store, out, human, clock)
     if page: write_page_of(study, df, page, [target_section(targets, s), source_section(sources['srisc']), *more()], _facts(s, clock, facts))

@@ -56,10 +56,13 @@ class Recipe:
     compile: bool = False        # `torch.compile` of the body
 
     def __post_init__(self):
-        rules = dict(epochs=self.epochs >= 1, lr=self.lr > 0, bs=self.bs >= 2, size=16 <= self.size <= 256, n_in=self.n_in in (1, 3),
-                     epoch_len=self.epoch_len is None or self.epoch_len >= self.bs, wd=self.wd >= 0, crop=self.crop is None or 16 <= self.crop <= self.size,
-                     precision=self.precision in PRECISION, accumulate=self.accumulate >= 1, label_smoothing=0 <= self.label_smoothing < 1, mixup=self.mixup >= 0)
-        if bad := [f'{k}={getattr(self, k)!r}' for k, ok in rules.items() if not ok]: raise DataError(f'a recipe cannot have {", ".join(bad)}')
+        rules = {'epochs: at least 1': self.epochs >= 1, 'lr: above 0': self.lr > 0, 'bs: at least 2': self.bs >= 2, 'size: 16 to 256': 16 <= self.size <= 256,
+                 'n_in: 1 or 3 channels': self.n_in in (1, 3), 'epoch_len: at least bs': self.epoch_len is None or self.epoch_len >= self.bs,
+                 'wd: at least 0': self.wd >= 0, 'crop: 16 to size': self.crop is None or 16 <= self.crop <= self.size,
+                 f'precision: {", ".join(PRECISION)}': self.precision in PRECISION, 'accumulate: at least 1': self.accumulate >= 1,
+                 'label_smoothing: at least 0, below 1': 0 <= self.label_smoothing < 1, 'mixup: at least 0': self.mixup >= 0}
+        bad = [(k.partition(': ')[0], k) for k, ok in rules.items() if not ok]
+        if bad: raise DataError(f'a recipe cannot have {", ".join(f"{k}={getattr(self, k)!r}" for k, _ in bad)}; wanted {"; ".join(w for _, w in bad)}')
 
     @property
     def ident(self): # what enters a stage's identity
