@@ -84,7 +84,12 @@ def _corpus_facts(corpus, page):
                   classes=i['cls'].value_counts(sort=False), datasets=i['dataset'].value_counts(sort=False), recipe=r['recipe'],
                   images_before=r['images_before'], left_out=r['left_out'], page=page)
 
-@command(folders=['zoo'], **MANUAL['srisc_build'])
+def _zoo(folder, labels): # its tables, with corrections
+    from srisc_tl.consolidate import load_zoo
+    from srisc_tl.relabel import load_overlay, relabel_all
+    return relabel_all(load_zoo(folder), load_overlay(labels)) if labels else load_zoo(folder)
+
+@command(folders=['zoo'], files=['labels'], **MANUAL['srisc_build'])
 def srisc_build(
     zoo: str = 'zoo',         # folder of standardised sets
     out: str = 'corpora',     # folder of corpora
@@ -93,6 +98,7 @@ def srisc_build(
     industry: str = '',       # only sets below this industry: electronics/pcb
     datasets: str = '',       # only these sets, comma-separated
     exclude: str = '',        # targets, comma-separated: they, and what shows the same objects, stay out
+    labels: str = '',         # a CSV file of corrections, as the label cleaner writes it
     patch: str = '',          # sets to cut into patches whatever the plan says, comma-separated
     resize: str = '',         # sets to resize whole whatever the plan says, comma-separated
     pack: str = '96',         # sizes to decode the images to, comma-separated; empty: at the first training of a size
@@ -103,10 +109,9 @@ def srisc_build(
     "Consolidate, clean, preprocess and cap a zoo into OUT/NAME-HASH; a killed build goes on where it stopped"
     sizes = _sizes(pack)
     from srisc_tl.build import build_corpus
-    from srisc_tl.consolidate import load_zoo
     from srisc_tl.corpus_page import corpus_page
     override = {d: op for op, names in dict(patch=patch, resize=resize).items() for d in _list(names)}
-    corpus = build_corpus(load_zoo(zoo), out, name, _list(datasets) or None, industry, _list(exclude), cap or None, seed, n_jobs,
+    corpus = build_corpus(_zoo(zoo, labels), out, name, _list(datasets) or None, industry, _list(exclude), cap or None, seed, n_jobs,
                           override, sizes)
     return _corpus_facts(corpus, corpus_page(corpus, page) if page else None)
 
@@ -258,7 +263,7 @@ def srisc_report(
 # %% ../nbs/15_cli.ipynb #c029
 @command(folders=['target'], limits=dict(per_class=(1, 10**9)), **MANUAL['srisc_recommend'])
 def srisc_recommend(
-    store: str = 'results.db',   # SQLite file of trials
+    store: str = '',             # SQLite file of trials; default: the measured ones that come with the package
     target: str = '',            # folder of the new target's corpus, or of its standardised set
     checkpoints: str = 'work/checkpoints', # folder of the checkpoints of those trials
     corpora: str = 'work/corpora', # folder of their targets' corpora

@@ -101,7 +101,8 @@ MANUAL = { # command → examples, and its result's keys
                   'srisc_report --store results.db --study regimes --out regimes.html'],
         keys=dict(page='HTML page')),
     'srisc_recommend': dict(
-        examples=['srisc_recommend --store results.db --target zoo/line7 --checkpoints work/checkpoints --corpora work/corpora --out advice.html',
+        examples=['srisc_recommend --target zoo/line7 --out advice.html',
+                  'srisc_recommend --store results.db --target zoo/line7 --checkpoints work/checkpoints --corpora work/corpora --out advice.html',
                   'srisc_recommend --store results.db --target zoo/line7 --own ngiam=checkpoints/srisc@w-1 --json'],
         keys=dict(target='its name',
               pick='the arm of the lowest expected error',

@@ -156,6 +156,8 @@ WRONG = { # call → what its one line has to say, as a pattern; exit code 2
     'srisc_build --pack 4': "from 16 to 256, not '4'",
     'srisc_build --pack 96,x': "from 16 to 256, not 'x'",
     'srisc_build --industry glass': r"no dataset for corpus 'srisc'.*glass.*line7",
+    'srisc_build --labels nowhere.csv': 'nowhere.csv: no such file',
+    'srisc_build --labels a.txt': 'a.txt: no table of corrections',
     **{f'srisc_build --{k} line6': r"no dataset \['line6'\].*'line7', 'line8', 'line9'" for k in ('datasets', 'exclude', 'patch', 'resize')},
     'srisc_pretrain': 'a source is needed: --corpus FOLDER',
     'srisc_pretrain --corpus nowhere': 'nowhere: no such file or folder',
@@ -228,11 +230,11 @@ WRONG = { # call → what its one line has to say, as a pattern; exit code 2
     'srisc_recommend --store text.db --target zoo/line7': 'text.db: cannot be used',
     'srisc_recommend --target a.txt': 'a.txt: a file, but --target is a folder',
     'srisc_recommend --target empty': 'neither a corpus nor a standardised dataset at empty',
-    'srisc_recommend --target zoo/line7 --study magic': "unknown study 'magic'; valid: regimes",
-    'srisc_recommend --target zoo/line7 --study regimes --per-class 99': r'no trials with 99 training images a class, but \[10\]',
+    'srisc_recommend --target zoo/line7 --study magic': "unknown study 'magic'; valid: adaptive",
+    'srisc_recommend --target zoo/line7 --per-class 99': r'no trials with 99 training images a class, but \[10\]',
     'srisc_recommend --target zoo/line7 --own ngiam': "--own is ARM=FOLDER, not 'ngiam'",
     'srisc_recommend --target zoo/line7 --own ngiam=nowhere': 'nowhere: no such file or folder',
-    'srisc_recommend --target zoo/line7 --study regimes --own ngiam=empty': 'no checkpoint at empty'}
+    'srisc_recommend --target zoo/line7 --own ngiam=empty': 'no checkpoint at empty'}
 for _n in commands(): # what all of them refuse in the same way
     WRONG |= {f'{_n} --magic': 'unrecognized arguments: --magic', f'{_n} --config nowhere.toml': 'nowhere.toml: no TOML file',
               f'{_n} --config broken.toml': 'broken.toml: no TOML file', f'{_n} --config key.toml': f"key.toml: unknown key 'magic' of {_n}; valid: .*; tables: .*{_n}",
