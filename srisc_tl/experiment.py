@@ -184,9 +184,11 @@ class Store:
     def save_parquet(self,
         path # the file
     ) -> Path:
-        "All rows as `frame` gives them, numbers as numbers, for pandas, DuckDB, Spark and the like"
-        path = Path(path)
-        self.frame().to_parquet(path.with_suffix('.tmp'), index=False)
+        "All rows as `frame` gives them, numbers as numbers and tables as JSON, for pandas, DuckDB, Spark and the like"
+        path, df = Path(path), self.frame()
+        for c in df.columns[df.map(lambda v: isinstance(v, (list, dict))).any()]:
+            df[c] = [None if isinstance(v, float) and v != v else json.dumps(v) for v in df[c]]
+        df.to_parquet(path.with_suffix('.tmp'), index=False)
         return path.with_suffix('.tmp').replace(path)
 
     def add_csv(self,
