@@ -112,6 +112,11 @@ def _in_zoo(path):
     "A file of the zoo by the part of its path that does not depend on where the zoo stands: dataset/JPEGImages/name"
     return '/'.join(Path(path).parts[-3:])
 
+def _sources(df):
+    "What is declared of each set, for a corpus goes where its zoo does not"
+    told = df.reindex(columns=['dataset', 'license', 'derived_from'], fill_value='').drop_duplicates('dataset').sort_values('dataset')
+    return told.set_index('dataset').to_dict('index')
+
 def _write(path, recipe, kept, n_jobs, before, table, planned, left_out):
     "The corpus folder, whole or not at all"
     with whole_dir(path) as tmp:
@@ -122,5 +127,5 @@ def _write(path, recipe, kept, n_jobs, before, table, planned, left_out):
             part.to_csv(tmp/f'{name}.csv', index=False)
         save_items(items.assign(raw=items['raw'].map(_in_zoo)), tmp/'items.parquet')
         facts = dict(recipe=recipe, images=len(items), classes=items['cls'].nunique(), images_before=len(before), planned=len(planned),
-                     patches=int((kept['op'] == 'patch').sum()), left_out=left_out['reason'].value_counts().to_dict())
+                     patches=int((kept['op'] == 'patch').sum()), sources=_sources(kept), left_out=left_out['reason'].value_counts().to_dict())
         (tmp/'corpus.json').write_text(json.dumps(dict(name=recipe['name'], **facts), indent=1, ensure_ascii=False))

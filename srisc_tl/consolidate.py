@@ -25,7 +25,7 @@ from .voc import load_voc
 def load_zoo(
     zoo: str|Path,         # the folder of standardised sets
     datasets: list = None, # names; default all that are there
-) -> dict:                 # name → item table with the set's `derived_from`, `prep`, `normal` and `natural` as further columns
+) -> dict:                 # name → item table with the set's `derived_from`, `prep`, `normal`, `natural` and `license` as further columns
     "All standardised sets of a zoo. Raises `DataError` for a missing folder or an unknown name"
     here = sorted(p.parent.name for p in Path(zoo).glob('*/dataset.json') if not p.parent.name.startswith('.'))
     if not here: raise DataError(f'no standardised dataset below {zoo}: nothing there has a dataset.json')
@@ -33,7 +33,7 @@ def load_zoo(
     if unknown: raise DataError(f'no dataset {unknown} below {zoo}; there are {here}')
     def load(name):
         facts = read_record(Path(zoo)/name/'dataset.json')
-        more = dict(derived_from='', prep='auto', normal='', natural=False)
+        more = dict(derived_from='', prep='auto', normal='', natural=False, license='')
         return load_voc(Path(zoo)/name).assign(**{k: facts.get(k, empty) for k, empty in more.items()})
     return {name: load(name) for name in (datasets or here)}
 

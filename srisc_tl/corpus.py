@@ -40,7 +40,7 @@ def union(
     "Several corpora as one: the source of joint pretraining"
     items = pd.concat([c.items for c in corpora], ignore_index=True)
     if items.duplicated(['root', 'row']).any(): raise DataError(f'the corpora {[c.name for c in corpora]} share images')
-    return Corpus(items, '+'.join(c.name for c in corpora), dict(parts=[c.hash for c in corpora]))
+    return Corpus(items, '+'.join(c.name for c in corpora), dict(parts=[c.hash for c in corpora], sources={n: o for c in corpora for n, o in c.record.get('sources', {}).items()}))
 
 # %% ../nbs/05_corpus.ipynb #c007
 def nested_subsets(

@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from .consolidate import drop_rows, text_keys
 from .convention import DATASETS
+from .licenses import part_of
 from .fingerprint import TURNS, close_hashes, hash_numbers
 
 # %% ../nbs/03a_duplicates.ipynb #c004
@@ -142,16 +143,12 @@ def drop_duplicates(
 LEAKS = ['', 'the same picture as a target image', 'the same file as a target image', 'shows the same objects as the target (derived)',
          'is the target']
 
-def _declared(name):
-    "The declaration that a set is a part of, or ''"
-    return max((d.name for d in DATASETS.values() if d.parts and name.startswith(f'{d.name}_')), key=len, default='')
-
 def _kin(source, target):
     "Sets that show the objects of the target, by what tables and registry declare; not the other parts of its own declaration"
     edges, names = {(d.name, d.derived_from) for d in DATASETS.values()}, {*source['dataset'].unique(), *target['dataset'].unique()}
     for t in (source, target):
         if 'derived_from' in t: edges |= set(t[['dataset', 'derived_from']].drop_duplicates().itertuples(index=False, name=None))
-    parts = {n: whole for n in names if (whole := _declared(n))}
+    parts = {n: whole for n in names if (whole := part_of(n))}
     edges |= {(n, DATASETS[whole].derived_from) for n, whole in parts.items()}
     edges |= {(n, whole) for n, whole in parts.items() if whole in {of for _, of in edges}}     # something comes from all its parts
     own = set(target['dataset'].unique())

@@ -181,6 +181,16 @@ class Store:
         with self.open() as con: pd.read_sql_query('SELECT * FROM trials ORDER BY key', con).drop(columns='id').to_csv(path.with_suffix('.tmp'), index=False)
         return path.with_suffix('.tmp').replace(path)
 
+    def save_parquet(self,
+        path # the file
+    ) -> Path:
+        "All rows as `frame` gives them, numbers as numbers and tables as JSON, for pandas, DuckDB, Spark and the like"
+        path, df = Path(path), self.frame()
+        for c in df.columns[df.map(lambda v: isinstance(v, (list, dict))).any()]:
+            df[c] = [None if isinstance(v, float) and v != v else json.dumps(v) for v in df[c]]
+        df.to_parquet(path.with_suffix('.tmp'), index=False)
+        return path.with_suffix('.tmp').replace(path)
+
     def add_csv(self,
         path # a file of `save_csv`
     ) -> int: # rows that were not here

@@ -22,6 +22,7 @@ from .added_loss import AddedLoss
 from .anchors import DELTA, L2SP, fisher_weights
 from .backbone import Checkpoint, get_model, normalize_stats
 from .build import Corpus
+from .card import data_facts
 from .contrast import BiTuning
 from .convention import DataError
 from .layers import Frozen, Gradual, KeepStats, layer_groups
@@ -198,7 +199,7 @@ def signed(
     seed: int,
 ) -> Learner:              # the same; `made` is what the record of a checkpoint says of it
     "A learner that knows how it came to be, so that it can be saved and exported"
-    now = dict(arch=arch, classes=list(learn.dls.vocab), seed=seed, corpus_hash=train.hash)
+    now = dict(arch=arch, classes=list(learn.dls.vocab), seed=seed, corpus_hash=train.hash, sources=data_facts(train))
     began = dict(parent=ckpt.hash, stages=ckpt.record['stages']) if ckpt else {}
     learn.made = dict(parent=None, stages=[]) | began | now | {k: learn.dls.made[k] for k in ('n_in', 'size')}
     return learn

@@ -23,6 +23,7 @@ from fastai.vision.all import distrib_barrier, num_distrib, rank_distrib, set_se
 from .backbone import Checkpoint, get_model, load_checkpoint, normalize_stats, save_checkpoint
 from .convention import DataError, content_hash, file_sha256
 from .build import Corpus
+from .card import data_facts, save_card
 from .corpus import item_weights
 from .lineage import check_disk, check_model_fits
 from .loading import RankDL, get_dls
@@ -98,7 +99,7 @@ class Stage:
         metrics = dict(train_loss=float(learn.recorder.smooth_loss.value), seconds=round(time.time() - t, 1), device=learn.dls.device.type, threads=torch.get_num_threads(),
                        images_per_second=round(len(learn.recorder.losses)*recipe.bs/(time.time() - t), 1))
         path = out/f"{self.name.replace('/', '-')}-{key}"
-        if rank_distrib() == 0: save_checkpoint(learn.model, path, self.record(start, key, arch, recipe, seed, metrics))
+        if rank_distrib() == 0: save_card(save_checkpoint(learn.model, path, self.record(start, key, arch, recipe, seed, metrics)))
         if num_distrib() > 1: distrib_barrier()
         for p in out.glob(f'.state-{key}*'): p.unlink(missing_ok=True)                    # and what a kill has left of writing one
         return load_checkpoint(path)
@@ -119,7 +120,7 @@ class Stage:
 
     def record(self, start, key, arch, recipe, seed, metrics):
         c = self.corpus
-        line = dict(name=self.name, corpus=c.hash, images=len(c), classes=len(c.classes), weighted=self.item_weights is not None, mix=self.mix, hash=key, seed=seed,
+        line = dict(name=self.name, corpus=c.hash, images=len(c), classes=len(c.classes), weighted=self.item_weights is not None, mix=self.mix, sources=data_facts(c), hash=key, seed=seed,
                     seconds=metrics['seconds'], **asdict(recipe))
         return dict(arch=arch, n_in=recipe.n_in, parent=start.hash if start else None, corpus_hash=c.hash, classes=c.classes, seed=seed, hash=key,
                     stages=[*(start.record['stages'] if start else []), line], metrics=metrics)
