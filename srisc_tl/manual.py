@@ -54,6 +54,12 @@ MANUAL = { # command → examples, and its result's keys
               left_out='images by reason',
               recipe='what it was made by',
               page='HTML page, or null')),
+    'srisc_convert': dict(
+        examples=['srisc_convert --corpus corpora/srisc-* --out srisc_folders',
+                  'srisc_convert --corpus corpora/srisc-* --format coco --out srisc_coco'],
+        keys=dict(folder='what was made',
+              images='in it',
+              left_out='images that the format cannot hold, listed in left_out.csv')),
     'srisc_pretrain': dict(
         examples=['srisc_pretrain --corpus corpora/srisc-* --regime sequential --dry-run',
                   'srisc_pretrain --corpus corpora/srisc-* --regime imagenet,srisc --epochs 2 --size 64',

@@ -12,6 +12,7 @@ BAD = dict(
     srisc_import='MISSING --name n --industry a/b --zoo NEW',
     srisc_check='MISSING',
     srisc_build='--zoo MISSING --out NEW',
+    srisc_convert='--corpus MISSING --out NEW',
     srisc_pretrain='--corpus MISSING --regime imagenet,srisc --out NEW',
     srisc_select='--ckpt MISSING --corpus MISSING --target MISSING --selector ngiam --out NEW',
     srisc_finetune='--ckpt MISSING --target MISSING',
@@ -225,6 +226,7 @@ WRONG = { # call → what its one line has to say, as a pattern; exit code 2
     'srisc_report --store other.db': 'other.db: an SQLite file, but no store',
     'srisc_report --store zoo': 'zoo',
     'srisc_report --study magic': r"no trial of study 'magic'; it has \['regimes'\]",
+    'srisc_convert': '--corpus FOLDER is needed',
     'srisc_recommend': '--target FOLDER is needed',
     'srisc_recommend --store nowhere --target zoo/line7': 'nowhere: no such store',
     'srisc_recommend --store text.db --target zoo/line7': 'text.db: cannot be used',
@@ -244,7 +246,7 @@ for _n in commands(): # what all of them refuse in the same way
 def test_bad_input(line, heard, place):
     "Exit code 2, nothing on stdout, and exactly one line that says what is wrong, with the valid values where there is a list"
     name = line.split()[0]
-    (place/'key.toml').write_text('magic = 1'), (place/f'{name}.toml').write_text(f'[{name}]\n{"n_jobs" if name not in ("srisc_select", "srisc_finetune", "srisc_export", "srisc_report") else "out"} = 1.5')
+    (place/'key.toml').write_text('magic = 1'), (place/f'{name}.toml').write_text(f'[{name}]\n{"n_jobs" if name not in ("srisc_convert", "srisc_select", "srisc_finetune", "srisc_export", "srisc_report") else "out"} = 1.5')
     code, out, err = heard(line)
     assert len(err) == 1 and err[0].startswith(f'{name}: '), '\n'.join(['wanted one line:', *err])
     assert re.search(WRONG[line], err[0]), err[0]
