@@ -1,5 +1,6 @@
 """Pages as MyST notebooks: entries of the API in place of exported cells, links between pages, a text for each picture."""
 import ast, re
+from functools import cache
 from repo import LIB, NBS, ROOT, cells, exported, page_id, room_of
 from api import bound, body, found, home, link, public, section
 
@@ -26,6 +27,7 @@ def docname(page):
 
 def title_of(page): return re.search(r'^# (.+)', cells(page, 'markdown')[0]['source'], re.M)[1]
 def lead_of(page): return re.search(r'^> (.+)', cells(page, 'markdown')[0]['source'], re.M)[1]
+@cache
 def scope(page): # {name: the room that a cell of the page imports it from}
     code = '\n'.join(c['source'] for c in cells(page, 'code'))
     return {n.strip(): m[1] for m in re.finditer(r'^from srisc_tl\.(\w+) import (.+)', code, re.M) for n in m[2].split(',')}
@@ -42,7 +44,7 @@ def relink(text, at, docs):
 def words(text, page, room, docs):
     "A text of a page, with links on names of pages, rooms and symbols"
     stems = {p.stem: d for p, d in docs.items() if p.suffix == '.ipynb'}
-    text = link(relink(text, page.parent, docs), room, scope(page))
+    text = link(relink(text, page.resolve().parent, docs), room, scope(page))
     text = re.sub(r'`(\d\w+)`', lambda m: f'{{doc}}`{m[1]} </{stems[m[1]]}>`' if m[1] in stems else m[0], text)
     return re.sub(r'(?<![\w}])`srisc_tl\.(\w+)`', lambda m: f'{{py:mod}}`srisc_tl.{m[1]}`' if (LIB/f'{m[1]}.py').exists() else m[0], text)
 

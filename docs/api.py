@@ -1,5 +1,5 @@
 """What a module offers, read from its text alone: signatures, docments, methods, constants; as MyST directives of Sphinx's Python domain."""
-import ast, copy, io, re, tokenize
+import ast, copy, io, json, re, tokenize
 from functools import cache
 from repo import LIB, rooms
 
@@ -171,7 +171,7 @@ def constant(room, node, name):
     short = value and len(value) <= LONG
     lines = text.splitlines()
     shown = '' if short else '\n'.join(['```python', *lines[:LINES], *(['...'] if len(lines) > LINES else []), '```'])
-    return directive('data', name, room, link(said, room), shown, **(dict(value=value) if short else {}))
+    return directive('data', name, room, link(said, room), shown, **(dict(value=json.dumps(value, ensure_ascii=False)) if short else {}))
 
 def section(room, name):
     "The entry of a public name, or nothing where this module only passes it on"

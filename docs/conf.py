@@ -1,5 +1,6 @@
 """Sphinx's settings of the site."""
 import sys
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -38,7 +39,8 @@ def mathml(block):
         raise nodes.SkipNode
     return visit
 
-def module_text(app, name):
+@cache
+def module_text(name):
     "A module's text and where its definitions stand, read without importing it"
     from sphinx.pycode import ModuleAnalyzer
     path = LIB/f"{name.removeprefix('srisc_tl.')}.py"
@@ -49,4 +51,4 @@ def module_text(app, name):
 
 def setup(app):
     app.add_html_math_renderer('mathml', (mathml(False), None), (mathml(True), None))
-    app.connect('viewcode-find-source', module_text)
+    app.connect('viewcode-find-source', lambda app, name: module_text(name))

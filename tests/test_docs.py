@@ -1,0 +1,167 @@
+"""The site as `make docs` makes it, without running pages but one: all names are there with all their parameters, no link is broken, pictures have a text, search finds."""
+import functools, http.server, importlib, importlib.util, inspect, json, os, re, shutil, subprocess, sys, threading
+from pathlib import Path
+from urllib.parse import unquote
+import pytest
+from repo import ROOT, pages, rooms
+
+pytestmark = pytest.mark.skipif(not importlib.util.find_spec('sphinx'), reason='no sphinx: pip install -e ".[dev]"')
+CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
+FLAGS = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'.split()
+RUN = '04a_sheets'  # the page that is run: quick, with pictures
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory):
+    "A site built from scratch; a warning would have been an error"
+    tmp = tmp_path_factory.mktemp('site')
+    cmd = [sys.executable, ROOT/'docs/build.py', '--only', RUN, '--jobs', '1', '--out', tmp/'site', '--src', tmp/'src', '--cache', tmp/'kept']
+    done = subprocess.run(list(map(str, cmd)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert 'WARNING: ' not in done.stdout, done.stdout[-5000:]
+    return tmp/'site'
+
+@pytest.fixture(scope='module')
+def soups(site):
+    "{path below the site: the parsed page}"
+    from bs4 import BeautifulSoup
+    return {p.relative_to(site).as_posix(): BeautifulSoup(p.read_text(encoding='utf-8'), 'html.parser') for p in sorted(site.rglob('*.html'))}
+
+@pytest.fixture(scope='module')
+def entries(site):
+    "{full name: address below the site} of the Python domain"
+    from sphinx.util.inventory import InventoryFile
+    inv = InventoryFile.loads((site/'objects.inv').read_bytes(), uri='').data
+    return {name: item.uri for kind in ('function', 'class', 'data', 'method', 'property') for name, item in inv[f'py:{kind}'].items()}
+
+def offered():
+    "(room, name, object) of every public name, told by the imported modules; what a room only passes on is the other room's"
+    for room in rooms():
+        mod = importlib.import_module(f'srisc_tl.{room}')
+        for name in getattr(mod, '__all__', []):
+            obj = getattr(mod, name)
+            at = getattr(obj, '__module__', None) if inspect.isroutine(obj) or inspect.isclass(obj) else None
+            yield (at.removeprefix('srisc_tl.') if (at or '').startswith('srisc_tl.') else room), name, obj
+
+def test_every_page(site):
+    sys.path.append(str(ROOT/'docs'))
+    from adapt import docname
+    gone = [p.stem for p in pages() if not (site/f'{docname(p)}.html').exists()]
+    assert not gone and len(list(site.glob('part-*.html'))) == 12
+
+def test_every_public_name(entries, soups):
+    names = [f'srisc_tl.{room}.{name}' for room, name, _ in offered()]
+    assert len(names) > 900 and not [n for n in names if n not in entries]
+
+def test_every_parameter(entries, soups):
+    "Against the signatures of the imported objects; the site is made from the text of the modules"
+    lacking, n = [], 0
+    for room, name, obj in offered():
+        full, page = f'srisc_tl.{room}.{name}', entries[f'srisc_tl.{room}.{name}'].split('#')[0]
+        if not (inspect.isfunction(obj) or inspect.isclass(obj)) or not str(getattr(obj, '__module__', '')).startswith('srisc_tl'): continue
+        own = inspect.isfunction(obj) or '__init__' in vars(obj)
+        wanted = [k for k in inspect.signature(obj).parameters] if own else []
+        entry = soups[page].find(id=full).find_parent('dl')
+        table = entry.select_one(':scope > dd table')
+        rows = [r.td.get_text() for r in table.select('tbody tr')] if table else []
+        lacking += [f'{full}({k})' for k in wanted if k not in [r.lstrip('*') for r in rows]]
+        n += len(wanted)
+    assert n > 1500 and not lacking, lacking
+
+def test_every_entry_has_its_source(entries, soups):
+    bare = [k for k, uri in entries.items() if '.' not in k.split('.', 2)[-1] and (dt := soups[uri.split('#')[0]].find(id=k)) and dt.parent['class'][1] in ('function', 'class') and not dt.select_one('.viewcode-link')]
+    assert not bare, bare
+
+def test_no_link_is_broken(site, soups):
+    "Links within the site; nothing is loaded from elsewhere"
+    ids = {p: {o['id'] for o in s.find_all(id=True)} | {o['name'] for o in s.find_all('a', attrs=dict(name=True))} for p, s in soups.items()}
+    broken, n = [], 0
+    for page, soup in soups.items():
+        loaded = [(o, o.get('src') or o.get('href')) for o in soup.select('script[src], link[rel=stylesheet], img[src]')]
+        for o, ref in loaded + [(o, o['href']) for o in soup.select('a[href]')]:
+            if re.match('[a-z]+:', ref):
+                if o.name != 'a' and not ref.startswith('data:'): broken.append(f'{page} loads {ref}')
+                continue
+            path, _, anchor = unquote(ref).partition('#')
+            path = path.partition('?')[0]
+            target = ((site/page).parent/path).resolve() if path else (site/page).resolve()
+            key, n = target.relative_to(site.resolve()).as_posix(), n + 1
+            if not target.exists() or anchor and key in ids and anchor not in ids[key]: broken.append(f'{page} → {ref}')
+    assert n > 20_000 and not broken, broken[:20]
+
+def test_links_between_pages(soups):
+    "A name in backticks leads to its entry, also where another room has it"
+    links = {a.get_text(): a['href'] for a in soups['finetune.html'].select('article p a.reference.internal, article td a.reference.internal, article li a.reference.internal')}
+    assert len([h for h in links.values() if not h.startswith('#') and '#srisc_tl.' in h]) > 3, links
+    assert [a for a in soups['index.html'].select('article a.reference.internal') if a['href'].startswith('convention.html')]
+
+def test_pictures_have_a_text(soups):
+    imgs = [(p, o) for p, s in soups.items() for o in s.find_all('img')]
+    assert imgs and not [(p, o.get('src', '')[:60]) for p, o in imgs if not o.get('alt', '').strip()]
+    ran = soups['sheets.html'].select('.cell_output img')
+    assert ran and all(len(o['alt']) > 20 for o in ran)
+    flow = soups['index.html'].select_one('article svg.flow')
+    assert all(flow.find(id=i).get_text().strip() for i in flow['aria-labelledby'].split()) and len(flow.select('a[href]')) >= 12
+
+def test_reading_order(soups):
+    side = [a['href'] for a in soups['index.html'].select('.bd-docs-nav a.reference.internal')]
+    at = [side.index(f'{p}.html') for p in ('convention', 'synth', 'readers', 'consolidate', 'preprocess', 'corpus', 'backbone', 'pretrain', 'transferability', 'finetune', 'dense', 'experiment', 'report', 'widgets', 'cli')]
+    assert at == sorted(at)
+
+def test_search_index(site):
+    text = (site/'searchindex.js').read_text(encoding='utf-8')
+    index = json.loads(re.search(r'Search\.setIndex\((.*)\)', text, re.S)[1])
+    found = [(index['docnames'][o[0]], o[-1]) for o in index['objects']['srisc_tl.transferability'] if o[-1] == 'logme']
+    assert found == [('transferability', 'logme')] and 'logme' in index['terms']
+
+@pytest.fixture(scope='module')
+def browser(site):
+    "The site in a real browser: (page, address)"
+    if not CHROMIUM or not importlib.util.find_spec('playwright'): pytest.skip('no chromium, or no playwright')
+    from playwright.sync_api import sync_playwright
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_): pass
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with sync_playwright() as play:
+            chrome = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            page = chrome.new_page(viewport=dict(width=1280, height=900))
+            page.set_default_timeout(60_000)
+            yield page, f'http://127.0.0.1:{server.server_port}'
+            chrome.close()
+    finally:
+        server.shutdown(), server.server_close()
+
+def shot(page, name):
+    if shots := os.environ.get('SRISC_SHOTS'): page.screenshot(path=Path(shots)/f'{name}.png')
+
+def test_search_opens_the_page(browser):
+    page, at = browser
+    page.goto(f'{at}/search.html?q=logme')
+    hit = page.locator('#search-results ul.search a', has_text='logme').first
+    hit.wait_for()
+    shot(page, 'search')
+    hit.click()
+    page.wait_for_url('**/transferability.html#srisc_tl.transferability.logme')
+    assert page.locator('dt[id="srisc_tl.transferability.logme"]').is_visible()
+
+def test_dark_mode(browser):
+    page, at = browser
+    page.goto(f'{at}/index.html')
+    mode, seen = (lambda: page.evaluate('document.documentElement.dataset.theme')), set()
+    back = lambda: page.evaluate("getComputedStyle(document.body).backgroundColor")
+    for _ in range(3):
+        seen.add((mode(), back()))
+        page.locator('.theme-switch-button:visible').first.click()
+    assert {m for m, _ in seen} == {'light', 'dark'} and len({b for _, b in seen}) == 2
+
+@pytest.mark.parametrize('name', ['index', 'sheets', 'transferability', 'cli'])
+def test_phone(browser, name):
+    "At a phone's width nothing sticks out, and the letters stay readable"
+    page, at = browser
+    page.set_viewport_size(dict(width=375, height=800))
+    page.goto(f'{at}/{name}.html')
+    assert page.evaluate('document.documentElement.scrollWidth') <= 375
+    assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('article p')).fontSize)") >= 14
+    shot(page, f'phone-{name}')
+    page.set_viewport_size(dict(width=1280, height=900))
