@@ -38,7 +38,7 @@ def relink(text, at, docs):
         target = (at/m[2]).resolve()
         if re.match(r'[a-z]+:|#', m[2]): return m[0]
         if m[1][0] == '!': return f'{m[1]}(/{target.relative_to(ROOT).as_posix()})'
-        return f'{m[1]}(/{docs[target]}.ipynb)' if target in docs else f'{m[1]}({REPO}/{target.relative_to(ROOT).as_posix()})'
+        return f'{m[1]}(/{docs[target]}{target.suffix})' if target in docs else f'{m[1]}({REPO}/{target.relative_to(ROOT).as_posix()})'
     return re.sub(r'(!?\[[^\]]*\])\(([^)\s]+)\)', one, text)
 
 def words(text, page, room, docs):
