@@ -22,15 +22,23 @@ def part(title, about, ps):
     rows = '\n'.join(f'- {{doc}}`{title_of(p)} </{docname(p)}>`: {lead_of(p)}' for p in ps)
     return f'# {title}\n\n{about}\n\n{rows}\n\n{toctree([f"/{docname(p)}" for p in ps], "hidden")}\n'
 
+@cache
+def parts():
+    "(name, title, what it is about, its pages) of each part, in the order of the data"
+    res = [(f'part-{k[:2]}', t, about, numbered(k)) for k, (t, about) in PARTS.items()]
+    return [('tutorials', 'Tutorials', 'From a folder of images to an answer, step by step.', tutorials())]*bool(tutorials()) + res
+
+def sidebar():
+    "(name, title, [(name, title)]) of each part, for the template"
+    project = [(d, d.capitalize()) for d in FILES.values()] + [('genindex', 'All names')]
+    return [(name, t, [(docname(p), title_of(p)) for p in ps]) for name, t, _, ps in parts()] + [('project', 'The project', project)]
+
 def write_parts(src):
-    "One page a part of the site, in the order of the data; their names"
-    parts = [(f'part-{k[:2]}', t, about, numbered(k)) for k, (t, about) in PARTS.items()]
-    if tutorials(): parts.insert(0, ('tutorials', 'Tutorials', 'From a folder of images to an answer, step by step.', tutorials()))
-    for name, *what in parts: (src/f'{name}.md').write_text(part(*what), encoding='utf-8')
+    "One page a part, and the project's own texts; the names of the parts"
+    for name, *what in parts(): (src/f'{name}.md').write_text(part(*what), encoding='utf-8')
     for f, d in FILES.items(): (src/f'{d}.md').write_text(relink((ROOT/f).read_text(encoding='utf-8'), (ROOT/f).parent, known()), encoding='utf-8')
-    project = '# The project\n\n```{toctree}\ncontributing\nchangelog\nbenchmarks\nAll names <genindex>\n```\n'
-    (src/'project.md').write_text(project, encoding='utf-8')
-    return [p[0] for p in parts] + ['project']
+    (src/'project.md').write_text('# The project\n\n' + toctree([*FILES.values(), 'All names <genindex>']) + '\n', encoding='utf-8')
+    return [p[0] for p in parts()] + ['project']
 
 def landing(nb, names):
     "The front page: the picture of the data's way before the first heading, the order of reading"
