@@ -35,10 +35,12 @@ def scope(page): # {name: the room that a cell of the page imports it from}
 def relink(text, at, docs):
     "Links to files of the repository: to the page made of one, else to where the repository keeps it"
     def one(m):
-        target = (at/m[2]).resolve()
         if re.match(r'[a-z]+:|#', m[2]): return m[0]
-        if m[1][0] == '!': return f'{m[1]}(/{target.relative_to(ROOT).as_posix()})'
-        return f'{m[1]}(/{docs[target]}{target.suffix})' if target in docs else f'{m[1]}({REPO}/{target.relative_to(ROOT).as_posix()})'
+        path, anchor = re.fullmatch('([^#]*)(.*)', m[2]).groups()
+        target = (at/path).resolve()
+        kept = target.relative_to(ROOT).as_posix()
+        if m[1][0] == '!': return f'{m[1]}(/{kept})'
+        return f'{m[1]}(/{docs[target]}{target.suffix}{anchor})' if target in docs else f'{m[1]}({REPO}/{kept}{anchor})'
     return re.sub(r'(!?\[[^\]]*\])\(([^)\s]+)\)', one, text)
 
 def words(text, page, room, docs):

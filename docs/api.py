@@ -125,13 +125,17 @@ def link(text, room=None, seen={}):
     parts = re.split(r'(^ *```.*?^ *```[^\n]*$)', text or '', flags=re.M | re.S)
     return ''.join(p if i % 2 else re.sub(r'(?<![`\w}])`(([A-Za-z]\w*(?:\.\w+)?)(?:\([^`|<>\n]*\))?)`(?!`)', one, p) for i, p in enumerate(parts))
 
+def plain(text, room):
+    "A comment or docstring as Markdown that shows it as it is, with links"
+    return link(re.sub(r'`[^`]*`|[$*<]', lambda m: m[0] if len(m[0]) > 1 else '\\' + m[0], text or ''), room)
+
 def cell(text): return text.replace('|', r'\|').replace('\n', ' ')
 
 def table(room, ps, result=None):
     "What each parameter means"
     code = lambda node: f'`{cell(written(node))}`' if node else ''
-    rows = [f'| `{name}` | {link(code(kind), room)} | {code(d)} | {link(cell(said), room)} |' for name, kind, d, said in ps]
-    if result: rows.append(f'| *returns* | {link(code(result[0]), room)} | | {link(cell(result[1]), room)} |')
+    rows = [f'| `{name}` | {link(code(kind), room)} | {code(d)} | {plain(cell(said), room)} |' for name, kind, d, said in ps]
+    if result: rows.append(f'| *returns* | {link(code(result[0]), room)} | | {plain(cell(result[1]), room)} |')
     return '\n'.join(['| parameter | type | default | meaning |', '|---|---|---|---|', *rows]) if rows else ''
 
 def directive(kind, head, room, *parts, **options):
@@ -146,8 +150,8 @@ def function(room, fn, kind='function', head='', skip=0):
     ps, end = parameters(room, fn)[skip:], ending(room, fn)
     said, alone = remarks(room).get(end, ('', True))
     result = (fn.returns, '' if alone else said) if fn.returns or not alone else None
-    spoken = table(room, ps, result) if kind == 'function' or any(p[3] for p in ps) else link(said, room)
-    return directive(kind, (head or fn.name) + ('' if kind == 'property' else signature(room, ps, fn.returns)), room, link(ast.get_docstring(fn), room), spoken)
+    spoken = table(room, ps, result) if kind == 'function' or any(p[3] for p in ps) else plain(said, room)
+    return directive(kind, (head or fn.name) + ('' if kind == 'property' else signature(room, ps, fn.returns)), room, plain(ast.get_docstring(fn), room), spoken)
 
 def methods(room, cls):
     "Public methods and properties that say what they do"
@@ -162,7 +166,7 @@ def klass(room, cls):
     "A class: what it stands on, what it takes, what it can do"
     on = ', '.join(link(f'`{ast.unparse(b)}`', room) for b in cls.bases)
     ps = taken(room, cls)
-    return directive('class', cls.name + signature(room, ps), room, link(ast.get_docstring(cls), room), f'Stands on {on}.' if on else '', table(room, ps), *methods(room, cls))
+    return directive('class', cls.name + signature(room, ps), room, plain(ast.get_docstring(cls), room), f'Stands on {on}.' if on else '', table(room, ps), *methods(room, cls))
 
 def constant(room, node, name):
     "A name for a value: the value, and what is said of it"
@@ -171,7 +175,7 @@ def constant(room, node, name):
     short = value and len(value) <= LONG
     lines = text.splitlines()
     shown = '' if short else '\n'.join(['```python', *lines[:LINES], *(['...'] if len(lines) > LINES else []), '```'])
-    return directive('data', name, room, link(said, room), shown, **(dict(value=json.dumps(value, ensure_ascii=False)) if short else {}))
+    return directive('data', name, room, plain(said, room), shown, **(dict(value=json.dumps(value, ensure_ascii=False)) if short else {}))
 
 def section(room, name):
     "The entry of a public name, or nothing where this module only passes it on"

@@ -1,5 +1,6 @@
 """The site as `make docs` makes it, without running pages but one: all names are there with all their parameters, no link is broken, pictures have a text, search finds."""
 import functools, http.server, importlib, importlib.util, inspect, json, os, re, shutil, subprocess, sys, threading
+from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 import pytest
@@ -12,7 +13,8 @@ RUN = '04a_sheets'  # the page that is run: quick, with pictures
 
 @pytest.fixture(scope='module')
 def site(tmp_path_factory):
-    "A site built from scratch; a warning would have been an error"
+    "A site built from scratch, where a warning is an error; or SRISC_SITE, one that `make docs` has made"
+    if made := os.environ.get('SRISC_SITE'): return (ROOT/made).resolve()
     tmp = tmp_path_factory.mktemp('site')
     cmd = [sys.executable, ROOT/'docs/build.py', '--only', RUN, '--jobs', '1', '--out', tmp/'site', '--src', tmp/'src', '--cache', tmp/'kept']
     done = subprocess.run(list(map(str, cmd)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
@@ -20,11 +22,28 @@ def site(tmp_path_factory):
     assert 'WARNING: ' not in done.stdout, done.stdout[-5000:]
     return tmp/'site'
 
+class Seen(HTMLParser):
+    "What a page points to and can be pointed at, its pictures, and what it loads"
+    def __init__(self, page):
+        super().__init__()
+        self.ids, self.links, self.loads, self.pictures = set(), [], [], []
+        self.feed(page.read_text(encoding='utf-8'))
+    def handle_starttag(self, tag, attrs):
+        a = dict(attrs)
+        self.ids |= {a[k] for k in ('id', 'name') if a.get(k)}
+        if tag == 'a' and a.get('href'): self.links.append(a['href'])
+        if tag == 'img': self.pictures.append(a)
+        if tag in ('script', 'img') and a.get('src'): self.loads.append(a['src'])
+        if tag == 'link' and a.get('rel') == 'stylesheet': self.loads.append(a['href'])
+
 @pytest.fixture(scope='module')
-def soups(site):
-    "{path below the site: the parsed page}"
+def seen(site): return {p.relative_to(site).as_posix(): Seen(p) for p in sorted(site.rglob('*.html'))}
+
+@pytest.fixture(scope='module')
+def soup(site):
+    "A page, parsed whole, by its path below the site"
     from bs4 import BeautifulSoup
-    return {p.relative_to(site).as_posix(): BeautifulSoup(p.read_text(encoding='utf-8'), 'html.parser') for p in sorted(site.rglob('*.html'))}
+    return functools.cache(lambda page: BeautifulSoup((site/page).read_text(encoding='utf-8'), 'html.parser'))
 
 @pytest.fixture(scope='module')
 def entries(site):
@@ -48,11 +67,11 @@ def test_every_page(site):
     gone = [p.stem for p in pages() if not (site/f'{docname(p)}.html').exists()]
     assert not gone and len(list(site.glob('part-*.html'))) == 12
 
-def test_every_public_name(entries, soups):
+def test_every_public_name(entries):
     names = [f'srisc_tl.{room}.{name}' for room, name, _ in offered()]
     assert len(names) > 900 and not [n for n in names if n not in entries]
 
-def test_every_parameter(entries, soups):
+def test_every_parameter(entries, soup):
     "Against the signatures of the imported objects; the site is made from the text of the modules"
     lacking, n = [], 0
     for room, name, obj in offered():
@@ -60,50 +79,46 @@ def test_every_parameter(entries, soups):
         if not (inspect.isfunction(obj) or inspect.isclass(obj)) or not str(getattr(obj, '__module__', '')).startswith('srisc_tl'): continue
         own = inspect.isfunction(obj) or '__init__' in vars(obj)
         wanted = [k for k in inspect.signature(obj).parameters] if own else []
-        entry = soups[page].find(id=full).find_parent('dl')
+        entry = soup(page).find(id=full).find_parent('dl')
         table = entry.select_one(':scope > dd table')
         rows = [r.td.get_text() for r in table.select('tbody tr')] if table else []
         lacking += [f'{full}({k})' for k in wanted if k not in [r.lstrip('*') for r in rows]]
         n += len(wanted)
     assert n > 1500 and not lacking, lacking
 
-def test_every_entry_has_its_source(entries, soups):
-    bare = [k for k, uri in entries.items() if '.' not in k.split('.', 2)[-1] and (dt := soups[uri.split('#')[0]].find(id=k)) and dt.parent['class'][1] in ('function', 'class') and not dt.select_one('.viewcode-link')]
+def test_every_entry_has_its_source(entries, soup):
+    bare = [k for k, uri in entries.items() if '.' not in k.split('.', 2)[-1] and (dt := soup(uri.split('#')[0]).find(id=k)) and dt.parent['class'][1] in ('function', 'class') and not dt.select_one('.viewcode-link')]
     assert not bare, bare
 
-def test_no_link_is_broken(site, soups):
-    "Links within the site; nothing is loaded from elsewhere"
-    ids = {p: {o['id'] for o in s.find_all(id=True)} | {o['name'] for o in s.find_all('a', attrs=dict(name=True))} for p, s in soups.items()}
+def test_no_link_is_broken(site, seen):
+    "Links within the site lead somewhere; nothing is loaded from elsewhere"
     broken, n = [], 0
-    for page, soup in soups.items():
-        loaded = [(o, o.get('src') or o.get('href')) for o in soup.select('script[src], link[rel=stylesheet], img[src]')]
-        for o, ref in loaded + [(o, o['href']) for o in soup.select('a[href]')]:
-            if re.match('[a-z]+:', ref):
-                if o.name != 'a' and not ref.startswith('data:'): broken.append(f'{page} loads {ref}')
-                continue
+    for page, o in seen.items():
+        broken += [f'{page} loads {ref}' for ref in o.loads if re.match('(?!data:)[a-z]+:|//', ref)]
+        for ref in (r for r in o.loads + o.links if not re.match('[a-z]+:', r)):
             path, _, anchor = unquote(ref).partition('#')
             path = path.partition('?')[0]
-            target = ((site/page).parent/path).resolve() if path else (site/page).resolve()
-            key, n = target.relative_to(site.resolve()).as_posix(), n + 1
-            if not target.exists() or anchor and key in ids and anchor not in ids[key]: broken.append(f'{page} → {ref}')
+            target, n = ((site/page).parent/path).resolve() if path else site.resolve()/page, n + 1
+            ids = seen.get(target.relative_to(site.resolve()).as_posix())
+            if not target.exists() or anchor and ids and anchor not in ids.ids: broken.append(f'{page} → {ref}')
     assert n > 20_000 and not broken, broken[:20]
 
-def test_links_between_pages(soups):
+def test_links_between_pages(soup):
     "A name in backticks leads to its entry, also where another room has it"
-    links = {a.get_text(): a['href'] for a in soups['finetune.html'].select('article p a.reference.internal, article td a.reference.internal, article li a.reference.internal')}
+    links = {a.get_text(): a['href'] for a in soup('finetune.html').select('article p a.reference.internal, article td a.reference.internal, article li a.reference.internal')}
     assert len([h for h in links.values() if not h.startswith('#') and '#srisc_tl.' in h]) > 3, links
-    assert [a for a in soups['index.html'].select('article a.reference.internal') if a['href'].startswith('convention.html')]
+    assert [a for a in soup('index.html').select('article a.reference.internal') if a['href'].startswith('convention.html')]
 
-def test_pictures_have_a_text(soups):
-    imgs = [(p, o) for p, s in soups.items() for o in s.find_all('img')]
-    assert imgs and not [(p, o.get('src', '')[:60]) for p, o in imgs if not o.get('alt', '').strip()]
-    ran = soups['sheets.html'].select('.cell_output img')
+def test_pictures_have_a_text(seen, soup):
+    imgs = [(p, o) for p, s in seen.items() for o in s.pictures]
+    assert imgs and not [(p, o.get('src', '')[:60]) for p, o in imgs if not (o.get('alt') or '').strip()]
+    ran = soup('sheets.html').select('.cell_output img')
     assert ran and all(len(o['alt']) > 20 for o in ran)
-    flow = soups['index.html'].select_one('article svg.flow')
+    flow = soup('index.html').select_one('article svg.flow')
     assert all(flow.find(id=i).get_text().strip() for i in flow['aria-labelledby'].split()) and len(flow.select('a[href]')) >= 12
 
-def test_reading_order(soups):
-    side = [a['href'] for a in soups['index.html'].select('.bd-docs-nav a.reference.internal')]
+def test_reading_order(soup):
+    side = [a['href'] for a in soup('index.html').select('.bd-docs-nav a.reference.internal')]
     at = [side.index(f'{p}.html') for p in ('convention', 'synth', 'readers', 'consolidate', 'preprocess', 'corpus', 'backbone', 'pretrain', 'transferability', 'finetune', 'dense', 'experiment', 'report', 'widgets', 'cli')]
     assert at == sorted(at)
 
