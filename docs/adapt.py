@@ -71,7 +71,7 @@ def outputs(cell, said):
         if o.get('name') == 'stderr' or any(k in data for k in LIVE): continue
         if 'text/html' in data:
             if 'progress' in data['text/html'] or not re.sub(r'<style.*?</style>', '', data['text/html'], flags=re.S).strip(): continue
-            data['text/html'] = re.sub(r'<img(?![^>]*\balt=)', f'<img alt="{said}"', data['text/html'])
+            data['text/html'] = re.sub(r'<img(?![^>]*\balt="[^"])', f'<img alt="{said}"', data['text/html'].replace('<img alt=""', '<img'))
         res.append(o)
     return res
 
