@@ -1,8 +1,8 @@
 """Pages as MyST notebooks: entries of the API in place of exported cells, links between pages, a text for each picture."""
 import ast, re
 from functools import cache
-from repo import LIB, NBS, ROOT, cells, exported, page_id, room_of
-from api import bound, body, found, home, link, public, section
+from repo import LIB, ROOT, cells, exported, page_id, room_of
+from api import bound, found, home, link, public, section
 
 REPO = 'https://github.com/srisc-tl/srisc_tl/blob/main'
 PARTS = {  # numbers of pages → what they are about, in the order of the data

@@ -114,7 +114,7 @@ def full(room, node): return written(Full(room).visit(copy.deepcopy(node))) if n
 def signature(room, ps, returns=None):
     "Parameters in brackets, own classes by their full names"
     one = lambda name, kind, d: name + (f': {full(room, kind)}' if kind else '') + (f'{" = " if kind else "="}{written(d)}' if d else '')
-    names, bare = [p[0] for p in ps], [one(*p[:3]) for p in ps]
+    bare = [one(*p[:3]) for p in ps]
     return f'({", ".join(bare)})' + (f' -> {full(room, returns)}' if returns else '')
 
 def link(text, room=None, seen={}):
