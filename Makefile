@@ -14,17 +14,17 @@ WATCH  := /^(Collecting|Requirement already)/ { if (++n % 25 == 0) print "      
   /^Installing collected/ { print "      installing them" } { fflush() }
 
 # Commands that a notebook calls with ! are those of this environment; nothing is fetched while tests run.
-test readme: export PATH := $(BIN):$(PATH)
-test readme: export HF_HUB_OFFLINE := 1
+test readme docs: export PATH := $(BIN):$(PATH)
+test readme docs: export HF_HUB_OFFLINE := 1
 test readme: export MPLBACKEND := agg
 # One thread a process: several of them share the cores.
-test readme: export OMP_NUM_THREADS := 1
-test readme: export VIPS_CONCURRENCY := 1
+test readme docs: export OMP_NUM_THREADS := 1
+test readme docs: export VIPS_CONCURRENCY := 1
 # Measuring doubles the time that each of the many processes takes to import torch and fastai: only where asked for.
 test: export COVERAGE_RCFILE := $(CURDIR)/tests/coverage.ini
 test: export COVERAGE_FILE := $(CURDIR)/.coverage
 
-.PHONY: help install demo test nbs readme clean distclean
+.PHONY: help install demo test nbs readme docs clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -58,8 +58,11 @@ nbs: $(STAMP)  ## after editing notebooks: export the modules, clean the noteboo
 readme: $(STAMP)  ## run index.ipynb, keep its outputs, make README.md from it
 	@$(BIN)/nbdev-test index.ipynb --save --n-workers 0 && $(BIN)/nbdev-clean && $(BIN)/python tests/readme.py
 
+docs: $(STAMP)  ## the site in _docs/, pages that changed run first, 20 minutes for all (DOCS_ARGS="--no-run": none is run; --only 03,14: these)
+	@$(BIN)/python docs/build.py --jobs $(JOBS) $(DOCS_ARGS)
+
 clean:  ## remove what running made (demo/, caches, coverage); .venv stays
-	@rm -rf demo build dist *.egg-info .coverage .coverage.* coverage.xml htmlcov .pytest_cache _proc _docs
+	@rm -rf demo build dist *.egg-info .coverage .coverage.* coverage.xml htmlcov .pytest_cache _proc _docs _docsrc .cache/docs .jupyter_cache
 	@find . -name $(notdir $(VENV)) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -exec rm -rf {} +
 
 distclean: clean  ## the same, and .venv
