@@ -10,16 +10,21 @@ from repo import FLAGS, LIB, NBS, cells, page_id, room_of
 # Figures as a notebook shows them; nothing is exported, nothing is fetched.
 ENV = dict(MPLBACKEND='module://matplotlib_inline.backend_inline', IN_TEST='1', HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1', VIPS_CONCURRENCY='1', PYTHONPATH=str(ROOT))
 # Figures made without pyplot are shown as pictures, if need be after the cell that named them: pages assert on them, readers want to see them.
+# A widget needs a kernel: beside it stands what it shows.
 SHOW = '''def _show_figures():
     from IPython.core.pylabtools import select_figure_formats
+    from IPython.display import HTML
     from matplotlib.figure import Figure
     ip, seen = get_ipython(), []
     select_figure_formats(ip, {'png'})
+    def texts(w): return ([w.value] if type(w).__name__ == 'HTML' else []) + [t for c in getattr(w, 'children', ()) for t in texts(c)]
     def after(result):
+        shown = result.result
+        if hasattr(shown, 'comm'): display(HTML(''.join(texts(shown))))
         for v in list(ip.user_ns.values()):
             if not isinstance(v, Figure) or any(v is o for o in seen): continue
             seen.append(v)
-            if v.canvas.manager is None and v is not result.result: display(v)
+            if v.canvas.manager is None and v is not shown: display(v)
     ip.events.register('post_run_cell', after)
 _show_figures(); del _show_figures'''
 off = lambda directives: [f for f in FLAGS if f in directives]
@@ -50,6 +55,8 @@ def run(page, cache):
     nb.cells.insert(0, nbformat.v4.new_code_cell(SHOW))
     NotebookClient(nb, timeout=900, kernel_name='python3', resources=dict(metadata=dict(path=str(page.parent if NBS in page.parents else NBS)))).execute()
     del nb.cells[0]
+    failed = [o.evalue for c in nb.cells for o in c.get('outputs', []) if o.output_type == 'error']
+    if failed: raise RuntimeError(f'{page.name}: {failed[0]}')
     cache.mkdir(parents=True, exist_ok=True)
     for old in cache.glob(f'{dst.stem[:-12]}*.ipynb'):
         if len(old.stem) == len(dst.stem): old.unlink()
