@@ -342,7 +342,8 @@ def test_progress_is_for_terminals(script, place):
 
 def test_interrupted(script, tmp_path):
     "Ctrl-C ends a command with one line and 130"
-    with subprocess.Popen(script('srisc_demo', '--out', 'demo', '--n-jobs', '1'), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # a suite in the background ignores it, and its children would
+    with subprocess.Popen(script('srisc_demo', '--out', 'demo', '--n-jobs', '1'), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=listen,
                           env={**os.environ, 'PYTHONPATH': str(ROOT)}) as p:
         assert p.stdout.readline() == '== draw\n'
         time.sleep(2)
