@@ -9,7 +9,7 @@ __all__ = ['SCALES', 'Settings', 'Clock', 'build_corpora', 'pretrain_regimes', '
            'run_trials', 'open_target', 'select_to', 'finetune_to']
 
 # %% ../nbs/13b_chain.ipynb #c002
-import os, time
+import os, time, warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
@@ -144,7 +144,9 @@ class Run:
         train, parts = draw_target(load_corpus(self.targets[t.target]), t.per_class, t.seed, self.settings.seed)
         ckpt = load_checkpoint(path) if path else None
         source = load_corpus(self.source) if self.source else None
-        learn = finetune(ckpt, train, t.strategy, t.epochs, t.size, seed=t.seed, arch=t.arch, source=source, tick=os.devnull)
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'little was learned')      # of hundreds of trials the table says it
+            learn = finetune(ckpt, train, t.strategy, t.epochs, t.size, seed=t.seed, arch=t.arch, source=source, tick=os.devnull)
         valid, test = (error_rates(*predict(learn, parts[p])) for p in ('valid', 'test'))
         return dict(test, valid_error=valid['error'], n_train=len(train), n_test=len(parts['test']), n_classes=len(train.classes),
                     checkpoint=ckpt.hash if ckpt else '')
