@@ -24,7 +24,7 @@ SHOW = '''def _show_figures():
         for v in list(ip.user_ns.values()):
             if not isinstance(v, Figure) or any(v is o for o in seen): continue
             seen.append(v)
-            if v.canvas.manager is None and v is not shown: display(v)
+            if not hasattr(v, 'number') and v is not shown: display(v)  # pyplot numbers its own, and shows them
     ip.events.register('post_run_cell', after)
 _show_figures(); del _show_figures'''
 off = lambda directives: [f for f in FLAGS if f in directives]

@@ -126,6 +126,8 @@ def test_links_between_pages(soup):
 def test_pictures_have_a_text(seen, soup):
     imgs = [(p, o) for p, s in seen.items() for o in s.pictures]
     assert imgs and not [(p, o.get('src', '')[:60]) for p, o in imgs if not (o.get('alt') or '').strip()]
+    drawn = [(p, o['src']) for p, o in imgs if '_images/' in o.get('src', '') and o['src'].endswith('.png')]
+    assert len(set(drawn)) == len(drawn), 'a picture stands twice in a page'
     ran = soup('sheets.html').select('.cell_output img')
     assert ran and all(len(o['alt']) > 20 for o in ran)
     flow = soup('index.html').select_one('article svg.flow')
