@@ -34,7 +34,9 @@ class LabelCleaner(VBox):
         self.found, self.path, self.n, self.size, self.filling = found.reset_index(drop=True), Path(path), n, size, False
         self.labels = {d: sorted(part['label'].unique()) for d, part in found.groupby('dataset')}
         old = load_overlay(path) if self.path.is_file() else pd.DataFrame(columns=COLUMNS)
-        self.chosen = {(r.dataset, r.sha256): r.label or OUT for r in old.itertuples()}
+        said, now = {(r.dataset, r.sha256): r for r in old.itertuples()}, {(r.dataset, r.sha256): r.label for r in found.itertuples()}
+        self.own, self.done = {k: r.was for k, r in said.items()}, {k for k, r in said.items() if now.get(k) == r.label} # the set's own labels; what is corrected in the table already
+        self.chosen = {k: r.label or OUT for k, r in said.items() if k not in self.done}
         self.dataset = Dropdown(options=choices(list(self.labels)), description='dataset')
         self.page = BoundedIntText(1, min=1, max=1, description='page', layout=Layout(width='150px'))
         self.back, self.on = Button(description='◀', tooltip='page before', layout=Layout(width='44px')), Button(description='▶', tooltip='next page', layout=Layout(width='44px'))
@@ -91,13 +93,14 @@ class LabelCleaner(VBox):
 
     def overlay(self) -> pd.DataFrame: # what was decided, as `relabel` takes it
         "The corrections of what is shown here"
-        rows = [(r.dataset, r.sha256, r.label, '' if v == OUT else v, '') for r in self.found.itertuples() if (v := self.chosen.get((r.dataset, r.sha256), KEEP)) != KEEP]
+        rows = [(r.dataset, r.sha256, own, '' if v == OUT else v, '') for r in self.found.itertuples()
+                if (v := self.chosen.get(k := (r.dataset, r.sha256), KEEP)) not in (KEEP, own := self.own.get(k, r.label))]
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def save(self, path) -> Path:
         "Write the corrections; what the file says of other images stays"
-        kept = [k for k, v in self.chosen.items() if v == KEEP]
-        save_overlay(self.overlay(), path, kept)
+        back = [k for k, v in self.chosen.items() if v == KEEP and k not in self.done or v == self.own.get(k)]
+        save_overlay(self.overlay(), path, back)
         self.says.value = f'{len(self.overlay())} corrections are in {path}'
         return Path(path)
 
