@@ -66,7 +66,7 @@ def patch_crop(
             wins = _places(hull, (width, height), min(max(times*longer, least), HI), rng)
             free = ~(window_area(wins, other) > 0).any(1)
             if free.any(): win = wins[free.argmax()]; break
-        if (win[2:] - win[:2]).max() <= HI: done |= (window_area([win], b)[0] > 1 - 1e-9) & (labels == labels[i])
+        if (win[2:] - win[:2]).max() <= HI: done |= (win[:2] <= b[:, :2]).all(1) & (win[2:] >= b[:, 2:]).all(1) & (labels == labels[i])
         done[i] = True
         out.append((str(labels[i]), win.tolist(), bool(mixed[i])))
     return out

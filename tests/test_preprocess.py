@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from PIL import Image, ImageOps
 from repo import ROOT
 from srisc_tl.convention import DataError, items_frame
@@ -148,6 +148,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)/1024)"""
 
 # Patches
 
+@example((4, 4, [['a', 0., 0., 1., 1.], ['b', 0., 0., 1., 1.], ['a', 0., 0., 1., 1 + 1e-12]]), 0) # by area the third is in the first's window
 @given(images(), st.integers(0, 9))
 def test_defects_are_contained(image, seed):
     "Each defect is whole in a window of its own label; a window that is not marked as mixed touches no other class"
