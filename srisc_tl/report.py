@@ -18,7 +18,7 @@ import pandas as pd
 from .comparison import arms, compare, finished, gains, negative_transfer, summarize
 from .convention import DataError, content_hash
 from .figures import p_text, pct, plot_error_rates, plot_gain, style_of
-from .page import Section, write_page
+from .page import Section, save_figures, write_page
 from .ranks import mean_ranks, plot_ranks
 
 # %% ../nbs/13_report.ipynb #c007
@@ -224,7 +224,7 @@ def report(
     finding: str = None,   # the sentence on top; None: that of `key_finding`
     arm: str = 'regime',   # column that tells the arms apart
 ) -> Path:                 # the file
-    "Write a study's report as one self-contained HTML file. Raises `DataError` where no trial has finished"
+    "Write a study's report as one self-contained HTML file, and its figures as SVG and PNG into a folder beside it. Raises `DataError` where no trial has finished"
     if not (frame.status == 'ok').any(): raise DataError(f'{out}: nothing to report, none of {len(frame)} trials has finished')
     finding = finding or key_finding(frame, arm=arm)
     top = (f'<p class="lead">{escape(question)}</p><div class="answer"><p class="finding">{escape(finding)}</p>'
@@ -233,4 +233,6 @@ def report(
     every = Section('All trials', tables={'Every trial of the study': frame[shown]})
     foot = f'srisc_tl; the rows of this report have the hash {content_hash(frame[shown].to_csv(index=False))}'
     secs = result_sections(frame, arm) if sections is None else sections
-    return write_page(out, title, top, [*secs, facts_section(facts or {}), every], foot)
+    page = write_page(out, title, top, [*secs, facts_section(facts or {}), every], foot)
+    save_figures(secs, page.with_name(f'{page.stem}_figures'))
+    return page
