@@ -8,7 +8,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/page.html.md"""
 __all__ = ['HEAVY', 'NUMBER', 'CSS', 'svg_html', 'png_html', 'figure_html', 'cell', 'table_html', 'Section', 'write_page']
 
 # %% ../nbs/12d_page.ipynb #c002
-import base64, os, re, warnings
+import base64, re, warnings
 from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO, StringIO
@@ -21,6 +21,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from .convention import content_hash
+from .sums import summed_file
 
 # %% ../nbs/12d_page.ipynb #c006
 def svg_html(
@@ -177,8 +178,5 @@ def write_page(
             f'<title>{escape(title)}</title><style>{CSS}</style></head>\n'
             f'<body><header><h1>{escape(title)}</h1>{top}<nav aria-label="Contents"><ol>{toc}</ol></nav></header>\n<main>'
             + '\n'.join(s.html(f's{i}') for i, s in enumerate(sections)) + f'</main>\n<footer>{escape(foot)}</footer></body></html>\n')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    tmp = out.with_name(f'.{out.name}.{os.getpid()}.tmp')
-    tmp.write_text(html, encoding='utf-8')
-    os.replace(tmp, out)
+    with summed_file(out) as part: part.write_text(html, encoding='utf-8')
     return out

@@ -101,7 +101,7 @@ class Stage:
         path = out/f"{self.name.replace('/', '-')}-{key}"
         if rank_distrib() == 0: save_card(save_checkpoint(learn.model, path, self.record(start, key, arch, recipe, seed, metrics)))
         if num_distrib() > 1: distrib_barrier()
-        for p in out.glob(f'.state-{key}*'): p.unlink(missing_ok=True)                    # and what a kill has left of writing one
+        for p in out.glob(f'*.state-{key}*'): p.unlink(missing_ok=True)                    # and what a kill has left of writing one
         return load_checkpoint(path)
 
     def learner(self, start, key, arch, recipe, seed, session):

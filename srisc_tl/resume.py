@@ -8,7 +8,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/resume.html.md"""
 __all__ = ['seed_batch', 'write_state', 'read_place', 'read_state', 'Resumable']
 
 # %% ../nbs/06e_resume.ipynb #c002
-import json, os, random, time
+import hashlib, json, os, random, time
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import safetensors.torch as st
 import torch
 from fastai.vision.all import Callback, CancelEpochException, rank_distrib
 
-from .convention import DataError
+from .convention import DataError, whole_file
 
 # %% ../nbs/06e_resume.ipynb #c004
 def seed_batch(
@@ -34,6 +34,12 @@ def seed_batch(
 # %% ../nbs/06e_resume.ipynb #c007
 def _unwrapped(learn): return getattr(learn.model, 'module', learn.model) # the model inside `DistributedDataParallel`
 
+def _digest(state, said):
+    "The checksum of what a state holds, that no other weights are trained on than were saved"
+    h = hashlib.sha256(said['place'].encode())
+    for k, v in sorted(state.items()): h.update(f'{k} {v.dtype} {tuple(v.shape)}'.encode() + v.reshape(-1).view(torch.uint8).numpy().data)
+    return h.hexdigest()
+
 def write_state(
     path: str|Path, # the file
     learn,          # fastai `Learner` after a step of its optimiser
@@ -44,10 +50,8 @@ def write_state(
     state = {**{f'model.{k}': v for k, v in _unwrapped(learn).state_dict().items()}, **opt, 'loss': learn.recorder.smooth_loss.val}
     state = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
     place = dict(place, loss_count=learn.recorder.smooth_loss.count, scaler=s.state_dict() if (s := getattr(learn, 'scaler', None)) else None)
-    tmp = Path(f'{path}.{os.getpid()}.tmp')
-    tmp.parent.mkdir(parents=True, exist_ok=True)
-    st.save_file(state, tmp, metadata=dict(place=json.dumps(place)))
-    os.replace(tmp, path)
+    said = dict(place=json.dumps(place))
+    with whole_file(path) as part: part.write_bytes(st.save(state, said | dict(sha256=_digest(state, said))))
 
 def read_place(
     path: str|Path, # from `write_state`
@@ -66,7 +70,8 @@ def read_state(
     "Put a saved state into a learner. Raises `DataError` for a damaged file, or one of another training"
     place = read_place(path)
     if place['ident'] != ident: raise DataError(f"{path}: state of training {place['ident']!r}, wanted {ident!r}; remove it to begin anew")
-    with safetensors.safe_open(path, 'pt') as f: state = {k: f.get_tensor(k) for k in f.keys()}
+    with safetensors.safe_open(path, 'pt') as f: state, said = {k: f.get_tensor(k) for k in f.keys()}, f.metadata()
+    if said.get('sha256', same := _digest(state, said)) != same: raise DataError(f'{path}: the state of a training, damaged; remove it to begin anew')
     _unwrapped(learn).load_state_dict({k[6:]: v for k, v in state.items() if k.startswith('model.')})
     params, saved = [p for g in learn.opt.opt.param_groups for p in g['params']], {}
     for k, v in state.items():
@@ -90,7 +95,7 @@ class Resumable(Callback):
     ): self.path, self.seed, self.minutes, self.ident = path and str(path), seed, minutes, ident # plain values: loggers write them down
 
     def before_fit(self):
-        self.skip, self.stepped, self.last = 0, False, time.time()
+        self.skip, self.stepped, self.last = 0, False, time.monotonic()
         self.place = read_state(self.path, self.learn, self.ident) if self.path and os.path.isfile(self.path) else None
     def before_epoch(self):
         if self.place and self.epoch < self.place['epoch']: raise CancelEpochException()
@@ -105,7 +110,7 @@ class Resumable(Callback):
         if not self.training: return
         done = self.skip + self.iter + 1
         self.reseed(done)
-        if not (self.stepped and self.path and time.time() - self.last >= 60*self.minutes): return    # gradients that wait for a step are not kept
+        if not (self.stepped and self.path and time.monotonic() - self.last >= 60*self.minutes): return    # gradients that wait for a step are not kept
         if rank_distrib() == 0: write_state(self.path, self.learn, dict(ident=self.ident, epoch=self.epoch, batch=done, pct=self.pct_train, iter=self.train_iter))
-        self.last = time.time()
+        self.last = time.monotonic()
     def before_batch(self): self.stepped = False
