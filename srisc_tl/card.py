@@ -16,9 +16,10 @@ import yaml
 
 from .backbone import Checkpoint, arch_home, load_checkpoint
 from .build import Corpus
-from .convention import load_items, whole_file
+from .convention import load_items
 from .licenses import declaration, forbids_sale, license_text, license_words, licenses_of, markdown_text
 from .lineage import stage_text
+from .sums import summed_file
 
 # %% ../nbs/06cb_card.ipynb #c005
 def data_facts(
@@ -132,5 +133,5 @@ def save_card(
 ) -> Path:        # README.md beside the weights
     "Write a checkpoint's card; one that is there is replaced"
     path = ckpt.path/'README.md'
-    with whole_file(path) as part: part.write_text(model_card(ckpt, **how), encoding='utf-8')
+    with summed_file(path) as part: part.write_text(model_card(ckpt, **how), encoding='utf-8')
     return path

@@ -48,8 +48,9 @@ def write_sums(
 # %% ../nbs/00a_sums.ipynb #c008
 def _read(file):
     "Name → sha256, as a file of sums has it. Raises `DataError` where it is damaged"
-    sums = {}
-    for line in file.read_text(encoding='utf-8', errors='surrogateescape').split('\n')[:-1]:
+    sums, (*lines, rest) = {}, file.read_text(encoding='utf-8', errors='surrogateescape').split('\n')
+    if rest: raise DataError(f'{file}: damaged, its last line is cut off')
+    for line in lines:
         odd, _, name = line.partition('  ')
         if odd[:1] == '\\': name = name.replace('\\\\', '\0').replace('\\n', '\n').replace('\\r', '\r').replace('\0', '\\')
         sums[name] = odd.removeprefix('\\')

@@ -33,11 +33,12 @@ def _corpus(path, n_jobs):
     return packs or None if found is None else found + [o for o in packs if o[0] not in dict(found)]
 
 def _checkpoint(path, n_jobs):
-    if (found := _sums(path)) is not None: return found
+    card = [('README.md', why)] if (why := check_file(path/'README.md')) else []           # comes later than the sums, too
+    if (found := _sums(path)) is not None: return found + card
     try: want = read_record(path/'checkpoint.json', 'weights_sha256')['weights_sha256']
     except DataError as e: return [('checkpoint.json', str(e))]
     same = (path/'weights.safetensors').is_file() and file_sha256(path/'weights.safetensors') == want
-    return [] if same else [('weights.safetensors', 'gone, or other bytes than were written')]
+    return card if same else [*card, ('weights.safetensors', 'gone, or other bytes than were written')]
 
 def _store(path, n_jobs):
     try: found, old = Store(path, create=False).check()
