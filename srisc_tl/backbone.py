@@ -23,6 +23,7 @@ import torchvision
 from torch import nn
 
 from .convention import DataError, content_hash, whole_dir
+from .sums import write_sums
 
 # %% ../nbs/06_backbone.ipynb #c004
 TORCHVISION = torchvision.models.list_models(module=torchvision.models)    # its classifiers; timm has most of them too
@@ -185,6 +186,7 @@ def save_checkpoint(
     with whole_dir(path) as d:
         (d/'weights.safetensors').write_bytes(blob)
         (d/'checkpoint.json').write_text(json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+        write_sums(d)
     ckpt = load_checkpoint(path)
     if ckpt.hash != record['hash']: raise DataError(f'{path}: holds another checkpoint, {ckpt.hash}, and not {record["hash"]}')
     return ckpt

@@ -8,7 +8,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/bodies.html.md"""
 __all__ = ['LIBRARIES', 'library_state', 'export_body']
 
 # %% ../nbs/10o_bodies.ipynb #c002
-import importlib.util, os, re, uuid
+import importlib.util, re
 from pathlib import Path
 
 import safetensors.torch as st
@@ -19,6 +19,7 @@ from torch import nn
 
 from .backbone import PLAIN, TAIL, Checkpoint, fit_channels, get_body, input_side, load_state
 from .convention import DataError
+from .sums import summed_file
 
 # %% ../nbs/10o_bodies.ipynb #c004
 def _timm(arch, n_in): return timm.create_model(arch, num_classes=0, in_chans=n_in)
@@ -76,8 +77,5 @@ def export_body(
     x = torch.randn(2, n_in, *[input_side(ckpt.arch)]*2, generator=torch.Generator().manual_seed(0))
     a, b = theirs(net, x), ours(body, x)
     if a.shape != b.shape or not torch.allclose(a, b, rtol=1e-6, atol=1e-6): raise DataError(f'{path}: {to} gives other features with these weights; nothing was written')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f'.{path.name}.{uuid.uuid4().hex[:8]}.tmp')
-    st.save_file({k: v.contiguous() for k, v in state.items()}, tmp, dict(arch=ckpt.arch, library=to, checkpoint=ckpt.hash))
-    os.replace(tmp, path)
+    with summed_file(path) as part: part.write_bytes(st.save({k: v.contiguous() for k, v in state.items()}, dict(arch=ckpt.arch, library=to, checkpoint=ckpt.hash)))
     return path

@@ -22,6 +22,7 @@ from .duplicates import drop_duplicates, find_leaks
 from .make import ENGINE
 from .pixels import packed
 from .preprocess import plan, preprocess, under_sample, windows
+from .sums import write_sums
 
 # %% ../nbs/04b_build.ipynb #c004
 @dataclass(frozen=True)
@@ -129,3 +130,4 @@ def _write(path, recipe, kept, n_jobs, before, table, planned, left_out):
         facts = dict(recipe=recipe, images=len(items), classes=items['cls'].nunique(), images_before=len(before), planned=len(planned),
                      patches=int((kept['op'] == 'patch').sum()), sources=_sources(kept), left_out=left_out['reason'].value_counts().to_dict())
         (tmp/'corpus.json').write_text(json.dumps(dict(name=recipe['name'], **facts), indent=1, ensure_ascii=False))
+        write_sums(tmp)

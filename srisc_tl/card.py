@@ -8,7 +8,6 @@ Docs: https://srisc-tl.github.io/srisc_tl/card.html.md"""
 __all__ = ['USE', 'data_facts', 'seen_data', 'weights_license', 'license_mark', 'model_card', 'save_card']
 
 # %% ../nbs/06cb_card.ipynb #c002
-import os, uuid
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +19,7 @@ from .build import Corpus
 from .convention import load_items
 from .licenses import declaration, forbids_sale, license_text, license_words, licenses_of, markdown_text
 from .lineage import stage_text
+from .sums import summed_file
 
 # %% ../nbs/06cb_card.ipynb #c005
 def data_facts(
@@ -133,7 +133,5 @@ def save_card(
 ) -> Path:        # README.md beside the weights
     "Write a checkpoint's card; one that is there is replaced"
     path = ckpt.path/'README.md'
-    tmp = path.with_name(f'.README.md.{uuid.uuid4().hex[:8]}.tmp')
-    tmp.write_text(model_card(ckpt, **how), encoding='utf-8')
-    os.replace(tmp, path)
+    with summed_file(path) as part: part.write_text(model_card(ckpt, **how), encoding='utf-8')
     return path

@@ -62,20 +62,15 @@ def srisc_import(
     return Result(**import_sets(path, name, industry, zoo, reader, args, all, declarations, guess, download, raw, n_jobs))
 
 # %% ../nbs/15_cli.ipynb #c009
-@command(pos=['path'], folders=['path'], **MANUAL['srisc_check'])
+@command(pos=['path'], files=['path'], **MANUAL['srisc_check'])
 def srisc_check(
-    path: str = 'zoo',         # a standardised set, or a zoo of them
-    strict: bool = False,      # exit code 1 where a problem is an error
+    path: str = 'zoo',         # a zoo, corpora, checkpoints, a store of results, one of their parts, or a folder that holds them
+    strict: bool = False,      # exit code 1 also where a set has a problem that is an error, but no damage
     n_jobs: int = 2,           # processes
 ):
-    "Say what is wrong with standardised sets: missing, unreadable, unlabelled, leaking splits, odd classes"
-    from srisc_tl.check import check_report, check_zoo
-    from srisc_tl.importing import PartError
-    found = check_zoo(path, n_jobs)
-    counts = {s: sum(int((df['severity'] == s).sum()) for df in found.values()) for s in ('error', 'warning', 'info')}
-    made, bad = dict(sets=found, counts=counts), [n for n, df in found.items() if (df['severity'] == 'error').any()]
-    if strict and bad: raise PartError(f'{len(bad)} of {len(found)} sets have errors: {", ".join(bad)}', dict(text=check_report(found), **made))
-    return Result(check_report(found), **made)
+    "Compare what is on disk with its checksums, say what is damaged and how to mend it; of sets also: unlabelled, leaking splits, odd classes"
+    from srisc_tl.verify import check_paths_at
+    return Result(**check_paths_at(path, strict, n_jobs))
 
 # %% ../nbs/15_cli.ipynb #c011
 def _corpus_facts(corpus, page):

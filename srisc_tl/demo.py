@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import __version__
 from .chain import SCALES, Clock, Settings
-from .convention import DATASETS, DataError, Dataset
+from .convention import DATASETS, DataError, Dataset, whole_file
 from .experiment import check_names
 from .report import key_finding
 from .standardise import standardise_all
@@ -32,7 +32,7 @@ def draw_once(
     if mark.is_file() and mark.read_text() == what and all((raw/n).is_dir() for n in (*SYNTH, NATURAL['name'])): return
     mark.unlink(missing_ok=True)
     synth_zoo(raw, seed, scale, n_jobs=n_jobs), synth_natural(raw, seed)
-    mark.write_text(what)
+    with whole_file(mark) as part: part.write_text(what)
 
 def prepare_zoo(
     data: str|Path,  # folder of raw downloads; empty: the invented sets are drawn

@@ -9,7 +9,7 @@ __all__ = ['UNIT', 'SCHEMA', 'ROW', 'KEPT', 'score_checkpoint', 'checkpoints_in'
            'score_new', 'score_trials', 'nan_reasons', 'save_evidence', 'measured']
 
 # %% ../nbs/12e_evidence.ipynb #c002
-import json, os, time, warnings
+import json, time, warnings
 from importlib.resources import files
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from .distances import NEEDS, SCORES, get_scores
 from .experiment import check_names
 from .features import features
 from .splits import draw_target
+from .sums import summed_file
 from .transferability import MeaninglessWarning
 
 # %% ../nbs/12e_evidence.ipynb #c006
@@ -132,8 +133,7 @@ def add_scores(
 ) -> pd.DataFrame:      # all that the file holds now
     "Add scores to a file, all or nothing; what another process has added meanwhile stays"
     df = pd.concat([o for o in (load_scores(path), rows) if len(o)] or [rows], ignore_index=True).drop_duplicates(ROW, keep='last')
-    df.assign(schema=SCHEMA).to_parquet(part := Path(f'{path}.{os.getpid()}.tmp'), index=False)
-    os.replace(part, path)
+    with summed_file(path) as part: df.assign(schema=SCHEMA).to_parquet(part, index=False)
     return df.reset_index(drop=True)
 
 # %% ../nbs/12e_evidence.ipynb #c014
@@ -219,9 +219,7 @@ def save_evidence(
     cols = [c for c in [*KEPT, *SCORES] if c in df]
     order = ['target', 'seed', 'regime', 'selector', 'strategy']
     kept = finished(df, order[:2], 'strategy')[cols].sort_values(order, ignore_index=True)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    kept.to_csv(part := Path(f'{path}.{os.getpid()}.tmp'), index=False, float_format='%.6g', lineterminator='\n')
-    os.replace(part, path)
+    with summed_file(path) as part: kept.to_csv(part, index=False, float_format='%.6g', lineterminator='\n')
     return kept
 
 def measured() -> pd.DataFrame: # a row a trial, as `save_evidence` writes them, with the industry of its target

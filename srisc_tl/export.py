@@ -8,7 +8,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/export.html.md"""
 __all__ = ['FORMATS', 'CLOSE', 'SCHEMA', 'plain_model', 'Deployed', 'describe', 'export_model']
 
 # %% ../nbs/10p_export.ipynb #c002
-import json, warnings
+import io, json, warnings
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from torch import nn
 
 from .backbone import Checkpoint, get_model, load_state, normalize_stats
 from .convention import DataError, need, whole_dir
+from .sums import write_sums
 
 # %% ../nbs/10p_export.ipynb #c004
 def plain_model(
@@ -64,7 +65,9 @@ def _ask_onnx(file, x):
     import onnxruntime as ort
     return ort.InferenceSession(str(file), providers=['CPUExecutionProvider']).run(['logits'], {'images': x.numpy()})[0]
 
-def _to_pt2(program, x, file): torch.export.save(program, str(file))
+def _to_pt2(program, x, file):
+    torch.export.save(program, held := io.BytesIO())    # on a full disk its own writer would end the process
+    file.write_bytes(held.getvalue())
 
 def _ask_pt2(file, x): return torch.export.load(str(file)).module()(x)[0].detach().numpy()
 
@@ -118,4 +121,5 @@ def export_model(
             off = max(float(np.abs(FORMATS[f][2](d/f'model.{f}', o) - net(o)[0].numpy()).max()) for o in (x, x[:1]))
             if not off < CLOSE: raise DataError(f'{path}: model.{f} gives logits that are {off:.2g} off; nothing was written')
         (d/'model.json').write_text(json.dumps(facts, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+        write_sums(d)
     return Path(path)

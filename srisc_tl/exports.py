@@ -185,4 +185,5 @@ def export_corpus(
         here = df[~df['path'].isin(left['path'])]
         (d/'README.md').write_text(_readme(here, sources, format), encoding='utf-8')
         if len(left): left.assign(path=[Path(p).name for p in left['path']]).to_csv(d/'left_out.csv', index=False)
+        write_sums(d)
     return dict(folder=str(out), images=len(here), left_out=len(left))

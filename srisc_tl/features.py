@@ -19,6 +19,7 @@ from .backbone import Checkpoint, get_model, normalize_stats
 from .build import Corpus
 from .convention import DataError, content_hash, whole_dir
 from .loading import get_dls
+from .sums import check_sums, write_sums
 
 # %% ../nbs/08b_features.ipynb #c004
 SCHEMA = 1 # raised whenever what is written changes
@@ -95,7 +96,10 @@ def features(
     size = size or trained_size(ckpt)
     path = Path(out or ckpt.path.parent/'.features')/content_hash([SCHEMA, ckpt.hash, ckpt.record['weights_sha256'], corpus.hash, size])
     if not path.is_dir():
-        with whole_dir(path) as d: see(ckpt, corpus, d, size, bs, device)
+        with whole_dir(path) as d:
+            see(ckpt, corpus, d, size, bs, device)
+            write_sums(d)
+    if (wrong := check_sums(path)) is not None and len(wrong): raise DataError(f'{path} is damaged; delete it, and it is made anew: {wrong.iloc[0].to_list()}')
     try: f, p = (np.load(path/f'{k}.npy', mmap_mode='r') if k == 'f' or ckpt.classes else None for k in 'fp')
     except (OSError, ValueError) as e: raise DataError(f'{path} is damaged; delete it, and it is made anew: {e}') from e
     return Features(f, p, corpus.items['cls'].to_numpy(), ckpt.classes, path)

@@ -20,7 +20,7 @@ from urllib.request import (HTTPDefaultErrorHandler, HTTPErrorProcessor, HTTPHan
 
 from tqdm.auto import tqdm
 
-from .convention import DataError, content_hash, file_sha256, safe_name, whole_dir
+from .convention import DataError, content_hash, file_sha256, safe_name, whole_dir, whole_file
 
 # %% ../nbs/02b_fetch.ipynb #c004
 ARCHIVE_SUFFIXES = ('.tar.bz2', '.tar.gz', '.tar.xz', '.tar', '.tbz2', '.tgz', '.txz', '.zip')
@@ -180,7 +180,7 @@ def _fetch_rest(url, f, seen, timeout):
             raise ConnectionError('the file has changed on the server')
         if not start: f.truncate(0)
         seen.update(url=url, total=total, tag=answer.headers.get('ETag'), date=answer.headers.get('Last-Modified'))
-        Path(f'{f.name}.json').write_text(json.dumps(seen))
+        with whole_file(f'{f.name}.json') as note: note.write_text(json.dumps(seen))
         free = shutil.disk_usage(Path(f.name).parent).free
         if total and total - start > free:
             raise DataError(f'{url}: {total - start:,} bytes to come, but {free:,} are free on the disk of {f.name}')

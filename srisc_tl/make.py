@@ -17,7 +17,7 @@ import PIL
 import pyvips
 from PIL import Image
 
-from .convention import DataError, content_hash, link_file
+from .convention import DataError, content_hash, file_sha256, link_file
 from .fit import fit_size
 from .patches import fit_windows
 
@@ -42,8 +42,10 @@ def read_source(
     return source, now
 
 # %% ../nbs/03d_make.ipynb #c007
+def _named(sha256, key): return f'{sha256[:40]}{os.path.splitext(key)[1]}'
+
 class Cache:
-    "Files under the hash of what they were made from; without a folder it holds nothing, and files are written to their place"
+    "Files by the hash of what they were made from, a link to the file by the hash of its bytes, which is compared; without a folder it holds nothing, and files are written to their place"
     def __init__(self,
         root: str|Path = None, # folder, made when missing
     ):
@@ -58,9 +60,12 @@ class Cache:
         key: str, # hexadecimal digits, and a suffix
         dst: str, # the file to make
     ) -> bool:    # whether it was there
-        src = f'{self.root}/{key[0]}/{key}'
-        there = bool(self.root) and os.path.exists(src) and os.path.getsize(src) > 0     # a machine that lost power may leave an empty one
-        if there: link_file(src, dst)
+        if not self.root: return False
+        try:
+            kept = f'{self.root}/{key[0]}/{os.path.basename(os.readlink(f"{self.root}/{key[0]}/{key}"))}'
+            there = os.path.basename(kept) == _named(file_sha256(kept), key)
+        except OSError: return False                         # not there, or of a version that did not know what it had kept
+        if there: link_file(kept, dst)
         return there
 
     def put(self,
@@ -69,12 +74,14 @@ class Cache:
         data: bytes,
     ):
         "Keep a file, and make it at `dst`; what has its final name is whole"
-        kept = f'{self.root}/{key[0]}/{key}' if self.root else dst
-        new = f'{self.root}/new/{uuid.uuid4().hex}' if self.root else f'{dst}.new'
+        folder, name = f'{self.root}/{key[:1]}', _named(hashlib.sha256(data).hexdigest(), key)
+        new, kept = (f'{self.root}/new/{uuid.uuid4().hex}', f'{folder}/{name}') if self.root else (f'{dst}.new', dst)
         with open(new, 'wb') as f: f.write(data)
-        if self.root: os.makedirs(os.path.dirname(kept), exist_ok=True)
+        if self.root: os.makedirs(folder, exist_ok=True)
         os.replace(new, kept)
-        if self.root: link_file(kept, dst)
+        if not self.root: return
+        link_file(kept, dst)
+        with suppress(OSError): os.symlink(name, new), os.replace(new, f'{folder}/{key}')     # without such links nothing is found again
 
 # %% ../nbs/03d_make.ipynb #c010
 RULES = 1 # raised whenever what the rooms fit and patches make of a file changes

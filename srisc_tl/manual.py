@@ -37,8 +37,12 @@ MANUAL = { # command → examples, and its result's keys
     'srisc_check': dict(
         examples=['srisc_check zoo',
                   'srisc_check zoo/line7 --json',
-                  'srisc_check zoo --strict'],
-        keys=dict(sets='by name: a record a problem (severity, problem, count, names, paths)',
+                  'srisc_check zoo --strict',
+                  'srisc_check results.db'],
+        keys=dict(things='all that was compared with its checksums: kind, path',
+              damage='kind, path, file, problem, mend: what mends it',
+              unhashed='what an earlier version wrote, without checksums: kind, path',
+              sets='by name: a record a problem (severity, problem, count, names, paths)',
               counts='problems by severity')),
     'srisc_build': dict(
         examples=['srisc_build --zoo zoo --out corpora',

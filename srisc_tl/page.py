@@ -9,7 +9,7 @@ __all__ = ['HEAVY', 'NUMBER', 'CSS', 'FILES', 'svg_html', 'png_html', 'figure_ht
            'write_page', 'save_figures']
 
 # %% ../nbs/12d_page.ipynb #c002
-import base64, os, re, warnings
+import base64, re, warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
@@ -23,7 +23,8 @@ from matplotlib import pyplot as plt
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from .convention import content_hash, safe_name
+from .convention import content_hash, safe_name, whole_file
+from .sums import summed_file
 
 # %% ../nbs/12d_page.ipynb #c006
 @contextmanager
@@ -185,10 +186,7 @@ def write_page(
             f'<title>{escape(title)}</title><style>{CSS}</style></head>\n'
             f'<body><header><h1>{escape(title)}</h1>{top}<nav aria-label="Contents"><ol>{toc}</ol></nav></header>\n<main>'
             + '\n'.join(s.html(f's{i}') for i, s in enumerate(sections)) + f'</main>\n<footer>{escape(foot)}</footer></body></html>\n')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    tmp = out.with_name(f'.{out.name}.{os.getpid()}.tmp')
-    tmp.write_text(html, encoding='utf-8')
-    os.replace(tmp, out)
+    with summed_file(out) as part: part.write_text(html, encoding='utf-8')
     return out
 
 # %% ../nbs/12d_page.ipynb #c026
@@ -209,8 +207,6 @@ def save_figures(
     if found: folder.mkdir(parents=True, exist_ok=True)
     for (i, (title, fig)), (kind, how) in product(enumerate(found, 1), FILES.items()):
         new.append(folder/f'{i:02d}-{safe_name(title)}.{kind}')
-        tmp = new[-1].with_name(f'.{new[-1].name}.{os.getpid()}.tmp')
-        with _svg_text(): fig.savefig(tmp, format=kind, facecolor='white', metadata={'Date': None} if kind == 'svg' else None, **how)
-        os.replace(tmp, new[-1])
+        with whole_file(new[-1]) as tmp, _svg_text(): fig.savefig(tmp, format=kind, facecolor='white', metadata={'Date': None} if kind == 'svg' else None, **how)
     for p in old - set(new): p.unlink()
     return new

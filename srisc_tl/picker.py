@@ -8,7 +8,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/picker.html.md"""
 __all__ = ['ClassPicker', 'class_picker']
 
 # %% ../nbs/14a_picker.ipynb #c002
-import json, os
+import json
 from html import escape
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from .build import Corpus
 from .convention import DataError
 from .importance import human
 from .sheets import contact_sheet
+from .sums import summed_file
 from .widgets import Filter, choices, levels
 
 # %% ../nbs/14a_picker.ipynb #c004
@@ -80,9 +81,7 @@ class ClassPicker(VBox):
         if not self.taken: raise DataError('nothing is taken: mark classes and press "take"')
         path = Path(path)
         table = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
-        tmp = path.with_name(f'.{path.name}.{os.getpid()}')
-        tmp.write_text(json.dumps(table | {self.name: self.taken}, indent=1, ensure_ascii=False), encoding='utf-8')
-        os.replace(tmp, path)
+        with summed_file(path) as part: part.write_text(json.dumps(table | {self.name: self.taken}, indent=1, ensure_ascii=False), encoding='utf-8')
         self.says.value = f'{len(self.taken)} classes for {self.name} are in {path}'
         return path
 

@@ -55,7 +55,7 @@ def _items_hash(root):
     if not file.is_file(): raise DataError(f'no item table at {file}')
     return _hash(str(file), *_stamp(file))
 
-def _stamp(file): return (s := os.stat(file)).st_mtime_ns, s.st_size
+def _stamp(file): return (s := os.stat(file)).st_mtime_ns, s.st_size, s.st_ino
 
 @lru_cache(64)
 def _hash(file, *stamp): return table_hash(pd.read_parquet(file, columns=['path', 'sha256']), ['path', 'sha256'])
@@ -80,15 +80,17 @@ def _pack(file, root, size, n_in, n_jobs):
     with whole_dir(making) as folder:                       # its name holds this process: what killed ones left is removed
         need, free, tmp = int(np.prod(shape)), shutil.disk_usage(folder).free, folder/file.name
         if need > free: raise DataError(f'{file}: the pixels of {len(items):,} images take {need/1e9:.2f} GB, the disk has {free/1e9:.2f} free')
-        out = np.lib.format.open_memmap(tmp, 'w+', np.uint8, shape)
-        start, each = out.offset, need//max(1, len(items))
-        del out
+        with open(tmp, 'wb') as f:                          # no map is open: on a full disk a write to one would end the process
+            np.lib.format.write_array_header_1_0(f, dict(descr='|u1', fortran_order=False, shape=shape))
+            start, each = f.tell(), need//max(1, len(items))
+            f.truncate(start + need)
         jobs = (delayed(_decode)(tmp, start + i*each, [os.path.join(root, p) for p in items['path'][i:i + 128]], size, n_in)
                 for i in range(0, len(items), 128))
         with tqdm(None, f'pack at {size} px', len(items), unit='img', leave=False, disable=None) as bar:
             for n in Parallel(n_jobs, return_as='generator_unordered', batch_size=1)(jobs): bar.update(n)
         record = dict(schema=SCHEMA, shape=shape, items=hash, sha256=file_sha256(tmp), pillow=PIL.__version__)
         tmp.with_suffix('.json').write_text(json.dumps(record, indent=1))
+        file.with_suffix('.json').unlink(missing_ok=True)   # of a pixel file that is gone
         for suffix in ('.npy', '.json'): os.replace(tmp.with_suffix(suffix), file.with_suffix(suffix))
     shutil.rmtree(making, ignore_errors=True)               # empty
 

@@ -90,7 +90,9 @@ class Stage:
     def found(self, key, out): return next((p for p in Path(out).glob(f'*-{key}') if (p/'checkpoint.json').is_file()), None)
     def run(self, start, key, arch, recipe, seed, session):
         p = self.found(key, session.out)
-        return load_checkpoint(p) if p else self.train(start, key, arch, recipe, seed, session)
+        ckpt = load_checkpoint(p) if p else self.train(start, key, arch, recipe, seed, session)
+        if rank_distrib() == 0 and not (ckpt.path/'README.md').is_file(): save_card(ckpt)           # also where a kill came between the two
+        return ckpt
 
     def train(self, start, key, arch, recipe, seed, session):
         t, out = time.time(), Path(session.out)
@@ -99,9 +101,9 @@ class Stage:
         metrics = dict(train_loss=float(learn.recorder.smooth_loss.value), seconds=round(time.time() - t, 1), device=learn.dls.device.type, threads=torch.get_num_threads(),
                        images_per_second=round(len(learn.recorder.losses)*recipe.bs/(time.time() - t), 1))
         path = out/f"{self.name.replace('/', '-')}-{key}"
-        if rank_distrib() == 0: save_card(save_checkpoint(learn.model, path, self.record(start, key, arch, recipe, seed, metrics)))
+        if rank_distrib() == 0: save_checkpoint(learn.model, path, self.record(start, key, arch, recipe, seed, metrics))
         if num_distrib() > 1: distrib_barrier()
-        for p in out.glob(f'.state-{key}*'): p.unlink(missing_ok=True)                    # and what a kill has left of writing one
+        for p in out.glob(f'*.state-{key}*'): p.unlink(missing_ok=True)                    # and what a kill has left of writing one
         return load_checkpoint(path)
 
     def learner(self, start, key, arch, recipe, seed, session):

@@ -19,6 +19,7 @@ from .backbone import BUILD, Checkpoint, arch_home, get_model, input_side, load_
 from .bodies import library_state
 from .card import model_card
 from .convention import DataError, whole_dir
+from .sums import write_sums
 
 # %% ../nbs/10oa_publish.ipynb #c005
 CONFIG = ('tag', 'input_size', 'fixed_input_size', 'min_input_size', 'interpolation', 'crop_pct', 'crop_mode', 'mean', 'std', 'num_classes', 'pool_size', 'first_conv', 'classifier')
@@ -62,7 +63,8 @@ def export_timm(
     if n: config['label_names'] = ckpt.classes
     use = f"```python\nimport timm\nmodel = timm.create_model('local-dir:FOLDER', pretrained=True)    # {f'{n} classes' if n else 'features: no head, num_classes=0'}\n```"
     with whole_dir(out) as d:
-        st.save_file({k: v.contiguous() for k, v in net.state_dict().items()}, d/'model.safetensors', dict(format='pt', checkpoint=ckpt.hash))
+        (d/'model.safetensors').write_bytes(st.save({k: v.contiguous() for k, v in net.state_dict().items()}, dict(format='pt', checkpoint=ckpt.hash)))
         (d/'config.json').write_text(json.dumps(config, indent=1, ensure_ascii=False), encoding='utf-8')
         (d/'README.md').write_text(model_card(ckpt, library='timm', use=use, **card), encoding='utf-8')
+        write_sums(d)
     return dict(folder=str(out), num_classes=n)

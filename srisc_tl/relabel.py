@@ -8,12 +8,13 @@ Docs: https://srisc-tl.github.io/srisc_tl/relabel.html.md"""
 __all__ = ['COLUMNS', 'load_overlay', 'save_overlay', 'relabel', 'relabel_all']
 
 # %% ../nbs/03i_relabel.ipynb #c002
-import os, warnings
+import warnings
 from pathlib import Path
 
 import pandas as pd
 
 from .convention import DataError
+from .sums import summed_file
 
 # %% ../nbs/03i_relabel.ipynb #c004
 COLUMNS = ['dataset', 'sha256', 'was', 'label', 'note']
@@ -39,9 +40,7 @@ def save_overlay(
     path, df = Path(path), df.reindex(columns=COLUMNS, fill_value='').astype(str)
     if path.is_file(): df = pd.concat([load_overlay(path), df]).drop_duplicates(['dataset', 'sha256'], keep='last')
     df = df[~pd.MultiIndex.from_frame(df[['dataset', 'sha256']]).isin(list(kept))].sort_values(['dataset', 'sha256'], ignore_index=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    df.to_csv(part := path.with_name(f'.{path.name}.{os.getpid()}'), index=False, lineterminator='\n')
-    os.replace(part, path)
+    with summed_file(path) as part: df.to_csv(part, index=False, lineterminator='\n')
     return df
 
 # %% ../nbs/03i_relabel.ipynb #c007

@@ -133,8 +133,9 @@ def _save_all(ds, zoo, items, skipped, mark, n_jobs):
     for root in [zoo/ds.name, *sorted(zoo.glob(f'{glob.escape(ds.name)}_*'))]:
         if _facts(root).get('declared') == ds.name and root.name not in [*made, *void.groups]:
             rows.append(_row(_facts(root) | dict(images=0, counts={}, skipped=0), 'removed'))
-            os.replace(root, zoo/f'.{root.name}.removed')
-            shutil.rmtree(zoo/f'.{root.name}.removed')
+            shutil.rmtree(gone := zoo/f'.{root.name}.removed', ignore_errors=True)     # what a killed removal left
+            os.replace(root, gone)
+            shutil.rmtree(gone)
     return rows
 
 def standardise(

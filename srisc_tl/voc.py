@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from .convention import DataError, check_items, content_hash, link_file, load_items, safe_name, save_items, whole_dir
 from .masks import draw_mask, mask_boxes
+from .sums import write_sums
 
 # %% ../nbs/00a_voc.ipynb #c004
 VOC_SPLITS = dict(train=['train'], val=['valid'], trainval=['', 'train', 'valid'], test=['test'])
@@ -150,6 +151,7 @@ def save_voc(
         skipped.to_csv(d/'skipped.csv', index=False)
         facts = _facts(df, labels, lists, skipped) | (record or {})
         (d/'dataset.json').write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding='utf-8')
+        write_sums(d, dict(zip(new['path'], new['sha256'])))
     return root
 
 def load_voc(

@@ -9,7 +9,6 @@ __all__ = ['MEANS', 'save_weights', 'load_weights', 'weight_facts', 'read_class_
            'load_selection']
 
 # %% ../nbs/09f_weight_files.ipynb #c002
-import os, uuid
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +18,9 @@ from .build import Corpus
 from .convention import DataError
 from .corpus import item_weights
 from .importance import mean_weights
+from .sums import summed_file
 
 # %% ../nbs/09f_weight_files.ipynb #c004
-def _renamed(write, path):
-    "Write under a temporary name, then rename: what has its final name is whole"
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(tmp := path.with_name(f'.{path.name}.{uuid.uuid4().hex[:8]}.tmp'))
-    os.replace(tmp, path)
-    return path
-
 def save_weights(
     w: pd.Series|dict|np.ndarray, # by image of `source`, or by class
     source: Corpus,
@@ -38,7 +30,8 @@ def save_weights(
     "Weights of images into a file. Raises `DataError` for what are no weights of this corpus"
     df = source.items[['row', 'sha256']].assign(weight=item_weights(source, w)).reset_index(drop=True)
     df.attrs = facts
-    return _renamed(lambda p: df.to_parquet(p, index=False), path)
+    with summed_file(path) as part: df.to_parquet(part, index=False)
+    return Path(path)
 
 def load_weights(
     path: str|Path, # from `save_weights`
@@ -96,7 +89,7 @@ def save_selection(
     by_class = mean_weights(w, source) if by_image else w
     df = by_class.rename('weight').rename_axis('cls').sort_values(ascending=False).reset_index()
     if by_image: df['kind'] = MEANS
-    _renamed(lambda p: df.to_csv(p, index=False), path)
+    with summed_file(path) as part: df.to_csv(part, index=False)
     return df
 
 def load_selection(

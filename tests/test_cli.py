@@ -143,9 +143,8 @@ WRONG = { # call → what its one line has to say, as a pattern; exit code 2
     'srisc_import --all a.txt': 'a.txt: a file, but --all is a folder',
     'srisc_import magic --download': "no dataset 'magic'; those with a download: ",
     'srisc_check nowhere': 'nowhere: no such file or folder',
-    'srisc_check a.txt': 'a.txt: a file, but --path is a folder',
-    'srisc_check empty': 'no standardised set at empty',
-    'srisc_check corpora': 'no standardised set at corpora',
+    'srisc_check a.txt': 'nothing to check at a.txt',
+    'srisc_check empty': 'nothing to check at empty',
     'srisc_build --zoo nowhere': 'nowhere: no such file or folder',
     'srisc_build --zoo a.txt': 'a.txt: a file, but --zoo is a folder',
     'srisc_build --zoo empty': 'no standardised dataset below empty',
@@ -307,7 +306,7 @@ def test_config(heard, place):
 def test_failure_of_the_work(heard, place, monkeypatch):
     "Exit code 1 and one line; the traceback only with --debug; the sets that could be read are told, too"
     def fall(*args, **kwargs): raise OSError(28, 'No space left\non device')
-    monkeypatch.setattr('srisc_tl.check.check_zoo', fall)
+    monkeypatch.setattr('srisc_tl.verify.check_zoo', fall)
     assert heard('srisc_check zoo') == (1, '', ['srisc_check: OSError: [Errno 28] No space left on device (--debug says where)'])
     code, _, err = heard('srisc_check zoo --debug')
     assert code == 1 and err[0].startswith('Traceback') and err[-1].startswith('srisc_check: OSError')
@@ -319,6 +318,9 @@ def test_failure_of_the_work(heard, place, monkeypatch):
     assert '1 of 2 sets could not be read: line8: ' in err[0], err
     assert [o['state'] for o in json.loads(out)['sets']] == ['', 'new']
     shutil.copytree(place/'zoo', place/'zoo2'), next((place/'zoo2/line8/JPEGImages').iterdir()).unlink()
+    code, out, err = heard('srisc_check zoo2 --json')
+    assert code == 1 and len(err) == 1 and '1 of 3 are damaged: zoo2/line8' in err[0] and json.loads(out)['damage'][0]['problem'] == 'gone'
+    (place/'zoo2/line8/SHA256SUMS').unlink()                # of an earlier version: a fault of the set, as any other
     assert heard('srisc_check zoo2')[0] == 0 and heard('srisc_check zoo2 --strict')[0] == 1
 
 def test_progress_is_for_terminals(script, place):
