@@ -45,6 +45,7 @@ class Settings:
     epochs: int = 20                    # of fine-tuning
     strategy: str = 'keep_stats'        # a key of `STRATEGIES`
     strategies: tuple = ()              # of the study `strategies`; empty: all it compares
+    regimes: tuple = ()                 # of a study of regimes; empty: all it compares
     selector: str = 'ngiam'             # of the adaptive regime
     selectors: tuple = ()               # of the study `adaptive`; empty: all
     human: str = ''                     # a file of what people pick, for the selector of that name; empty: what is known of public sets

@@ -240,6 +240,7 @@ def srisc_run(
     store: str = 'results.db', # SQLite file of trials; a second run continues there
     scale: str = 'smoke',      # smoke, demo, cpu or gpu
     targets: str = '',         # target datasets, comma-separated; default those of the article that the zoo has
+    regimes: str = '',         # of a study of regimes, comma-separated: scratch, imagenet, srisc, sequential, joint, adaptive, ...; default all that it compares
     selectors: str = '',       # of the study adaptive, comma-separated: none, uniform, random, random_items, human, ngiam, emd, gabor, ...; default all
     human: str = '',           # for the selector human: a TOML or JSON file of what people take, target = ["industry", "dataset/class"]
     strategies: str = '',      # of the study strategies, comma-separated keys of STRATEGIES; default all that it compares
@@ -251,8 +252,8 @@ def srisc_run(
 ):
     "Run a study over a zoo: corpora, checkpoints, trials"
     from srisc_tl.studies import run_named
-    more = {k: v for k, v in dict(selectors=tuple(_list(selectors)), strategies=tuple(_list(strategies)), per_class=per_class, human=human,
-                                  seeds=tuple(range(seeds))).items() if v}
+    more = {k: v for k, v in dict(regimes=tuple(_list(regimes)), selectors=tuple(_list(selectors)), strategies=tuple(_list(strategies)), per_class=per_class,
+                                  human=human, seeds=tuple(range(seeds))).items() if v}
     df = run_named(study, zoo, store, scale, _list(targets), out, page, n_jobs=n_jobs, **more)
     table = df.groupby(['target', 'regime', 'selector', 'strategy'], sort=False)['error'].agg(['mean', 'std', 'count'])
     return Result(table.to_string(), study=study, store=store, page=page or None, trials=len(df), failed=int((df['status'] != 'ok').sum()), table=table.reset_index())
