@@ -384,13 +384,13 @@ def test_too_little_memory(inputs, tmp_path):
     from srisc_tl.commands import command, COMMANDS
     from srisc_tl.pixels import packed
     root = shutil.copytree(inputs.folder, tmp_path/'c', ignore=shutil.ignore_patterns('pixels'))
-    def srisc_pack(size: int = 2048): packed(root, size)       # 16 images, 200 MB
+    def srisc_pack(side: int = 2048): packed(root, side)       # 16 images, 200 MB
     call = command(srisc_pack)
     COMMANDS.pop('srisc_pack')
     def small():
         used = int(Path('/proc/self/statm').read_text().split()[0])*resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20),)*2)
-        os.dup2(os.open(tmp_path/'said', os.O_WRONLY | os.O_CREAT), 2)
+        sys.stderr = open(tmp_path/'said', 'w')
     assert child(lambda: os._exit(call.main([])), small)[0] == 1
     assert 'too little memory' in (said := (tmp_path/'said').read_text()) and said.count('\n') == 1, said
     assert not [p for p in (root/'pixels').rglob('*') if p.suffix == '.npy'] and packed(root, 16).shape == (16, 16, 16, 3)
