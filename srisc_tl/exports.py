@@ -23,6 +23,7 @@ from .build import Corpus
 from .convention import DataError, whole_dir
 from .export_items import VAL, box_runs, boxed_rows, class_folder, export_rows, mask_numbers, place
 from .licenses import license_table, license_words, markdown_text
+from .sums import write_sums
 
 # %% ../nbs/05c_exports.ipynb #c006
 def to_imagefolder(
