@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from tqdm.auto import tqdm
 
 from .backbone import Checkpoint, load_checkpoint
@@ -26,6 +26,7 @@ from .corpus import nested_subsets
 from .distances import NEEDS, SCORES, get_scores
 from .experiment import check_names
 from .features import features
+from .parallel import stream
 from .splits import draw_target
 from .transferability import MeaninglessWarning
 
@@ -164,7 +165,7 @@ def score_new(
     draw = lambda u: draw_target(targets[u['target']], u['per_class'], u['seed'], u['split'])[0]
     work = (delayed(_score_unit)(u, ckpts[u['checkpoint']], draw(u), left, source, cache) for u, left in todo)
     try:
-        for u, rows, why in tqdm(Parallel(n_jobs, return_as='generator_unordered')(work), 'scores', len(todo), unit='model', disable=None):
+        for u, rows, why in tqdm(stream(work, n_jobs, ordered=False), 'scores', len(todo), unit='model', disable=None):
             errors[tuple(u.values())] = why
             new += rows
             if out and new and time.time() - t > 10: known, new, t = add_scores(out, pd.DataFrame(new)), [], time.time()

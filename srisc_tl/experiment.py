@@ -19,10 +19,11 @@ from pathlib import Path
 
 import pandas as pd
 from fastcore.basics import listify
-from joblib import Parallel, delayed
+from joblib import delayed
 from tqdm.auto import tqdm
 
 from .convention import DataError, content_hash
+from .parallel import stream
 
 # %% ../nbs/12_experiment.ipynb #c006
 @dataclass(frozen=True)
@@ -233,7 +234,7 @@ def run_study(
     todo, done = {o.key: o for o in trials}, store.done()
     keys, left = set(todo), [o for k, o in todo.items() if k not in done]
     work = (delayed(run_trial)(o, run) for o in left)
-    rows = Parallel(n_jobs=n_jobs, return_as='generator_unordered', batch_size=1)(work)  # a batch would hold finished rows back
+    rows = stream(work, n_jobs, ordered=False, batch_size=1)  # a batch would hold finished rows back
     failed = 0
     with tqdm(rows, desc='trials', unit='trial', total=len(keys), initial=len(keys)-len(left), disable=None) as bar:
         for row in bar:

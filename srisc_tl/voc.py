@@ -14,12 +14,13 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from PIL import Image, ImageMode, ImageOps
 from tqdm.auto import tqdm
 
 from .convention import DataError, check_items, content_hash, link_file, load_items, safe_name, save_items, whole_dir
 from .masks import draw_mask, mask_boxes
+from .parallel import stream
 
 # %% ../nbs/00a_voc.ipynb #c004
 VOC_SPLITS = dict(train=['train'], val=['valid'], trainval=['', 'train', 'valid'], test=['test'])
@@ -100,7 +101,7 @@ def _save_masks(df, new, sources, index, n_jobs):
     boxes, sizes, paths = df['boxes'].tolist(), list(zip(df['width'], df['height'])), new['mask'].tolist()
     at = [i for i, p in enumerate(paths) if p]
     if not at: return boxes
-    found = Parallel(n_jobs, return_as='generator')(delayed(_save_mask)(paths[i], sources[i], sizes[i], index, boxes[i]) for i in at)
+    found = stream((delayed(_save_mask)(paths[i], sources[i], sizes[i], index, boxes[i]) for i in at), n_jobs)
     for b, i in zip(tqdm(found, f"masks of {df['dataset'].iloc[0]}", len(at), unit='mask', leave=False, disable=None), at): boxes[i] = b
     return boxes
 
