@@ -19,7 +19,7 @@ from joblib import delayed
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
-from .convention import ITEM_DEFAULTS, ITEM_RULES, DataError, file_sha256, load_items
+from .convention import ITEM_DEFAULTS, ITEM_RULES, DataError, file_sha256, load_items, read_record
 from .parallel import stream
 from .voc import VOC_SPLITS
 
@@ -196,7 +196,7 @@ def _deep(df, root, facts, n_jobs):
 # %% ../nbs/00b_check.ipynb #c012
 def _read(root):
     "A set's table and facts, and what is wrong in reading them"
-    read = {'dataset.json': lambda p: dict(json.loads(p.read_text(encoding='utf-8'))), 'items.parquet': load_items}
+    read = {'dataset.json': lambda p: dict(read_record(p, kind='dataset')), 'items.parquet': load_items}
     faults, seen = [], {}
     for name, load in read.items():
         try: seen[name] = load(root/name)

@@ -112,7 +112,8 @@ def _state(file, hash, verify=True):
     try:
         record = json.loads(file.with_suffix('.json').read_text())
         if record['items'] != hash: return 'is stale: the corpus changed since it was made'
-        whole = np.load(file, mmap_mode='r').shape == tuple(record['shape']) and record['schema'] == SCHEMA
+        if record['schema'] != SCHEMA: return f"is of schema {record['schema']}, this version reads {SCHEMA}"
+        whole = np.load(file, mmap_mode='r').shape == tuple(record['shape'])
         if whole and (not verify or _sha256(str(file), *_stamp(file)) == record['sha256']): return ''
     except (OSError, ValueError, KeyError): pass
     return 'is damaged: it does not agree with its record'

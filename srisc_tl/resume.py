@@ -18,7 +18,7 @@ import safetensors.torch as st
 import torch
 from fastai.vision.all import Callback, CancelEpochException, rank_distrib
 
-from .convention import DataError
+from .convention import DataError, upgraded, version
 
 # %% ../nbs/06e_resume.ipynb #c004
 def seed_batch(
@@ -43,7 +43,7 @@ def write_state(
     opt = {f'opt.{i}.{k}': v for i, s in learn.opt.opt.state_dict()['state'].items() for k, v in s.items()}
     state = {**{f'model.{k}': v for k, v in _unwrapped(learn).state_dict().items()}, **opt, 'loss': learn.recorder.smooth_loss.val}
     state = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
-    place = dict(place, loss_count=learn.recorder.smooth_loss.count, scaler=s.state_dict() if (s := getattr(learn, 'scaler', None)) else None)
+    place = dict(place, schema=version('state'), loss_count=learn.recorder.smooth_loss.count, scaler=s.state_dict() if (s := getattr(learn, 'scaler', None)) else None)
     tmp = Path(f'{path}.{os.getpid()}.tmp')
     tmp.parent.mkdir(parents=True, exist_ok=True)
     st.save_file(state, tmp, metadata=dict(place=json.dumps(place)))
@@ -52,11 +52,13 @@ def write_state(
 def read_place(
     path: str|Path, # from `write_state`
 ) -> dict:          # as it was given there
-    "Where a saved training is, from the head of its file. Raises `DataError` for a file that is damaged, or something else"
+    "Where a saved training is, from the head of its file. Raises `DataError` for a file that is damaged, newer, or something else"
     try:
-        with safetensors.safe_open(path, 'pt') as f: return json.loads(f.metadata()['place'])
-    except (safetensors.SafetensorError, TypeError, KeyError, ValueError) as e:
+        with safetensors.safe_open(path, 'pt') as f: place = json.loads(f.metadata()['place'])
+        found = place.get('schema', 1)
+    except (safetensors.SafetensorError, TypeError, KeyError, ValueError, AttributeError) as e:
         raise DataError(f'{path}: not the state of a training, or damaged ({e}); remove it to begin anew') from e
+    return upgraded('state', place, found, path)
 
 def read_state(
     path: str|Path, # from `write_state`

@@ -19,7 +19,7 @@ from joblib import delayed
 from tqdm.auto import tqdm
 
 from . import __version__
-from .convention import DATASETS, DataError, Dataset, check_items, items_frame
+from .convention import DATASETS, DataError, Dataset, check_items, items_frame, read_record
 from .declared import SEVERAL, raw_folder, read_rows, settle
 from .fetch import ARCHIVE_SUFFIXES, archive_stem, left_out, open_raw
 from .parallel import stream
@@ -87,7 +87,7 @@ def _fingerprint(ds, source):
 def _facts(root):
     "`dataset.json` of a standardised set; empty where there is none, or images are missing"
     try:
-        facts = json.loads((root/'dataset.json').read_text(encoding='utf-8'))
+        facts = read_record(root/'dataset.json', kind='dataset')
         return facts if len(os.listdir(root/'JPEGImages')) == facts['images'] else {}
     except (OSError, ValueError, KeyError): return {}
 
@@ -115,7 +115,7 @@ def _save_set(items, zoo, skipped, record, n_jobs):
     "Write one set; its line"
     root = zoo/items['dataset'].iloc[0]
     old, there = _facts(root), root.is_dir()
-    if old and old['fingerprint'] == record['fingerprint'] != '': return _row(old, 'unchanged')
+    if old.get('fingerprint') == record['fingerprint'] != '': return _row(old, 'unchanged')
     kinds = skipped['reason'].str.replace(DETAIL, '…', regex=True)
     reasons = dict(sorted(kinds.value_counts().items(), key=lambda o: (-o[1], o[0])))
     save_voc(items, root, skipped[['path', 'reason']], record | dict(reasons=reasons), n_jobs)

@@ -18,7 +18,7 @@ from joblib import delayed
 from PIL import Image, ImageMode, ImageOps
 from tqdm.auto import tqdm
 
-from .convention import DataError, check_items, content_hash, link_file, load_items, safe_name, save_items, whole_dir
+from .convention import DataError, check_items, content_hash, link_file, load_items, read_record, safe_name, save_items, version, whole_dir
 from .masks import draw_mask, mask_boxes
 from .parallel import stream
 
@@ -79,7 +79,7 @@ def _zoo_labels(folder):
     "Mask labels of a folder that a standardised set keeps its masks in; none for any other"
     facts = Path(folder).parent/'dataset.json'
     if Path(folder).name != 'SegmentationClass' or not facts.is_file(): return {}
-    return {str(i): label for i, label in enumerate(json.loads(facts.read_text(encoding='utf-8'))['labels'], 1)}
+    return {str(i): label for i, label in enumerate(read_record(facts, 'labels', kind='dataset')['labels'], 1)}
 
 def _mask_sources(df):
     "For each item what `draw_mask` wants of it: label, mask, mask_labels, segments"
@@ -118,7 +118,7 @@ def _only_own(root, sign):
 
 def _facts(df, labels, lists, skipped):
     "What `dataset.json` says of every set"
-    return dict(schema=2, dataset=df['dataset'].iloc[0], industry=df['industry'].iloc[0], labels=labels, images=len(df),
+    return dict(schema=version('dataset'), dataset=df['dataset'].iloc[0], industry=df['industry'].iloc[0], labels=labels, images=len(df),
                 skipped=len(skipped), counts=df['label'].value_counts().sort_index().to_dict(), lists=dict(zip(labels, lists)))
 
 def _new_rows(df, names, sources, d):
