@@ -24,7 +24,7 @@ test readme docs: export VIPS_CONCURRENCY := 1
 test: export COVERAGE_RCFILE := $(CURDIR)/tests/coverage.ini
 test: export COVERAGE_FILE := $(CURDIR)/.coverage
 
-.PHONY: help install demo test nbs readme docs clean distclean
+.PHONY: help install demo test oldest oldest-versions nbs readme docs licenses sbom clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -52,6 +52,27 @@ test: $(STAMP)  ## every test: pages against the modules, sync, house rules, com
 	@$(if $(COVERAGE),$(BIN)/coverage erase; $(BIN)/coverage run,$(BIN)/python) -m pytest tests -n $(JOBS) --dist loadscope --durations 10 -rs $(PYTEST_ARGS); \
 	  rc=$$?; $(if $(COVERAGE),$(BIN)/coverage combine -q; $(BIN)/coverage report;) exit $$rc
 
+# What tests need themselves (pytest, hypothesis, what others bring along) is new. The pages and what rests on no tool of make install:
+OLDEST ?= tests/test_notebooks.py tests/test_schemas.py tests/test_scores.py tests/test_selection.py tests/test_preprocess.py -k 'not test_nbdev'
+oldest: $(VENV)-oldest/.installed  ## the tests with the oldest versions that settings.ini allows, in an environment of its own (5 GB; 30 minutes and more)
+	@env -u PYTHONPATH HF_HUB_OFFLINE=1 MPLBACKEND=agg OMP_NUM_THREADS=1 VIPS_CONCURRENCY=1 PATH=$(abspath $(VENV)-oldest)/bin:$(PATH) \
+	  $(abspath $(VENV)-oldest)/bin/python -m pytest $(OLDEST) -n $(JOBS) --dist loadscope -rs
+
+$(VENV)-oldest/.installed: settings.ini constraints-oldest.txt
+	@$(PYTHON) -m venv $(VENV)-oldest
+	@$(abspath $(VENV)-oldest)/bin/python -m pip --disable-pip-version-check install -q -c constraints-oldest.txt -e '.[export,dense]' pytest pytest-xdist hypothesis filelock
+	@touch $@
+
+oldest-versions: $(STAMP)  ## constraints-oldest.txt from the ranges of settings.ini (needs uv); try it with make oldest, commit it
+	@{ sed '/^[^#]/d' constraints-oldest.txt; $(BIN)/python tests/dependencies.py oldest | uv pip compile - -q --resolution lowest-direct --python-version 3.11 --no-annotate --no-header; } > $(VENV)/oldest.txt
+	@mv $(VENV)/oldest.txt constraints-oldest.txt
+
+licenses: $(STAMP)  ## LICENSES.md: what the libraries that come along are licensed as
+	@$(BIN)/python tests/dependencies.py licenses
+
+sbom: $(STAMP)  ## dist/srisc_tl.cdx.json: the libraries that the wheel leads to, as CycloneDX 1.6
+	@$(BIN)/python tests/dependencies.py sbom dist/srisc_tl.cdx.json
+
 nbs: $(STAMP)  ## after editing notebooks: export the modules, clean the notebooks
 	@$(BIN)/nbdev-export && $(BIN)/nbdev-clean
 
@@ -66,4 +87,4 @@ clean:  ## remove what running made (demo/, caches, coverage); .venv stays
 	@find . -name $(notdir $(VENV)) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -exec rm -rf {} +
 
 distclean: clean  ## the same, and .venv
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) $(VENV)-oldest

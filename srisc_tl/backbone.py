@@ -22,7 +22,7 @@ import torch
 import torchvision
 from torch import nn
 
-from .convention import DataError, content_hash, whole_dir
+from .convention import DataError, content_hash, upgraded, version, whole_dir
 from .sums import write_sums
 
 # %% ../nbs/06_backbone.ipynb #c004
@@ -117,7 +117,7 @@ def get_head(
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(p), nn.Linear(n_features, n_classes))
 
 # %% ../nbs/06_backbone.ipynb #c019
-SCHEMA = 1
+SCHEMA = 1 # of the recipes that name a checkpoint of published weights; of its record, see `convention.SCHEMAS`
 RECORD = dict(stages=[], parent=None, corpus_hash=None, classes=None, seed=0, metrics={})  # beside `arch`, `n_in`: required
 
 @dataclass(frozen=True)
@@ -149,14 +149,13 @@ def load_checkpoint(
     path: str|Path,      # the checkpoint's folder
     verify: bool = True, # read the weights and compare their checksum; False: only look whether they are there
 ) -> Checkpoint:
-    "Open a checkpoint. Raises DataError for a missing, damaged or foreign one."
+    "Open a checkpoint. Raises DataError for a missing, damaged, foreign or newer one."
     path = Path(path)
     file = path/'checkpoint.json'
     if not file.is_file(): raise DataError(f'no checkpoint at {path}: wanted checkpoint.json and weights.safetensors in it')
     try: record = json.loads(file.read_text(encoding='utf-8'))
     except ValueError as e: raise DataError(f'{file}: not JSON ({e})') from e
-    schema = record.get('schema') if isinstance(record, dict) else None
-    if schema != SCHEMA: raise DataError(f'{file}: schema {schema!r}, this version reads {SCHEMA}')
+    record = upgraded('checkpoint', record, record.get('schema') if isinstance(record, dict) else None, file)
     lacks = [k for k in ('arch', 'n_in', 'hash', 'weights_sha256', *RECORD) if k not in record]
     if lacks: raise DataError(f'{file}: the record lacks {", ".join(lacks)}')
     odd = [f'{k} is a {type(record[k]).__name__}' for k, kind in KINDS.items() if not isinstance(record[k], kind)]
@@ -181,7 +180,7 @@ def save_checkpoint(
     state = {f'{p}.{k}': v.detach().cpu().clone(memory_format=torch.contiguous_format)
              for p, m in parts.items() for k, v in m.state_dict().items()}
     blob = st.save(state)
-    record = {'hash': content_hash(record), **record, 'schema': SCHEMA, 'weights_sha256': hashlib.sha256(blob).hexdigest(),
+    record = {'hash': content_hash(record), **record, 'schema': version('checkpoint'), 'weights_sha256': hashlib.sha256(blob).hexdigest(),
               'versions': dict(torch=torch.__version__, torchvision=torchvision.__version__, timm=timm.__version__)}
     with whole_dir(path) as d:
         (d/'weights.safetensors').write_bytes(blob)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from .consolidate import class_counts, consolidate, drop_rows
-from .convention import DataError, content_hash, file_sha256, load_items, read_record, save_items, table_hash, whole_dir
+from .convention import DataError, content_hash, file_sha256, load_items, read_record, save_items, table_hash, upgraded, version, whole_dir
 from .duplicates import drop_duplicates, find_leaks
 from .make import ENGINE
 from .pixels import packed
@@ -50,10 +50,11 @@ def load_corpus(
     path: str|Path,       # the folder `<name>-<hash>`
     columns: list = None, # of its item table; None: all. `TRAINS_ON` is a third of it
 ) -> Corpus:
-    "Open a built corpus. Raises `DataError` when the folder holds none, or a damaged one"
+    "Open a built corpus. Raises `DataError` when the folder holds none, or a damaged or newer one"
     path = Path(path).resolve()
     if not (path/'corpus.json').is_file(): raise DataError(f'no corpus at {path}: it has no corpus.json')
     record = read_record(path/'corpus.json', 'name')
+    record = upgraded('corpus', record, record.get('schema', record.get('recipe', {}).get('schema', 1)), path/'corpus.json')  # the first ones: only in the recipe
     items = load_items(path/'items.parquet', columns)
     return Corpus(items.assign(root=str(path), row=np.arange(len(items))), record['name'], record)
 
@@ -129,5 +130,5 @@ def _write(path, recipe, kept, n_jobs, before, table, planned, left_out):
         save_items(items.assign(raw=items['raw'].map(_in_zoo)), tmp/'items.parquet')
         facts = dict(recipe=recipe, images=len(items), classes=items['cls'].nunique(), images_before=len(before), planned=len(planned),
                      patches=int((kept['op'] == 'patch').sum()), sources=_sources(kept), left_out=left_out['reason'].value_counts().to_dict())
-        (tmp/'corpus.json').write_text(json.dumps(dict(name=recipe['name'], **facts), indent=1, ensure_ascii=False))
+        (tmp/'corpus.json').write_text(json.dumps(dict(name=recipe['name'], schema=version('corpus'), **facts), indent=1, ensure_ascii=False))
         write_sums(tmp)

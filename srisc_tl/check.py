@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from defusedxml import ElementTree
-from joblib import Parallel, delayed
+from joblib import delayed
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
-from .convention import ITEM_DEFAULTS, ITEM_RULES, DataError, file_sha256, load_items
+from .convention import ITEM_DEFAULTS, ITEM_RULES, DataError, file_sha256, load_items, read_record
+from .parallel import stream
 from .voc import VOC_SPLITS
 
 # %% ../nbs/00b_check.ipynb #c004
@@ -187,7 +188,7 @@ DEEP_CHECKS = { # problem → its severity, and whether an item has it: (row wit
 def _deep(df, root, facts, n_jobs):
     "What the deep checks find"
     jobs = (delayed(_look)(size=p, sha=p, marks=m, notes=x) for p, m, x in zip(df['path'], df['mask'], _xml(df, root)))
-    seen = Parallel(n_jobs, return_as='generator', batch_size=16)(jobs)
+    seen = stream(jobs, n_jobs, batch_size=16)
     seen = tqdm(seen, f'check {root.name}', len(df), unit='img', leave=False, disable=None)
     d = pd.concat([df.reset_index(drop=True), pd.DataFrame(list(seen), dtype=object)], axis=1)
     return [(severity, what, _rows(d, [bool(rule(o, facts)) for o in d.itertuples()])) for what, (severity, rule) in DEEP_CHECKS.items()]
@@ -195,7 +196,7 @@ def _deep(df, root, facts, n_jobs):
 # %% ../nbs/00b_check.ipynb #c012
 def _read(root):
     "A set's table and facts, and what is wrong in reading them"
-    read = {'dataset.json': lambda p: dict(json.loads(p.read_text(encoding='utf-8'))), 'items.parquet': load_items}
+    read = {'dataset.json': lambda p: dict(read_record(p, kind='dataset')), 'items.parquet': load_items}
     faults, seen = [], {}
     for name, load in read.items():
         try: seen[name] = load(root/name)

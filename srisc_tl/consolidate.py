@@ -32,7 +32,7 @@ def load_zoo(
     unknown = sorted(set(datasets or []) - set(here))
     if unknown: raise DataError(f'no dataset {unknown} below {zoo}; there are {here}')
     def load(name):
-        facts = read_record(Path(zoo)/name/'dataset.json')
+        facts = read_record(Path(zoo)/name/'dataset.json', kind='dataset')
         more = dict(derived_from='', prep='auto', normal='', natural=False, license='')
         return load_voc(Path(zoo)/name).assign(**{k: facts.get(k, empty) for k, empty in more.items()})
     return {name: load(name) for name in (datasets or here)}

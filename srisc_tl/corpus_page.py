@@ -33,6 +33,7 @@ def read_build(
     if corpus.record.get('images') != len(corpus):
         raise DataError(f'{corpus}: a page shows one built corpus, whole; this is a view of one, or a union. Open one with load_corpus')
     root = Path(corpus.items['root'].iloc[0])
+    if not (root/'plan.csv').is_file(): raise DataError(f'{root}: built by a first version, which kept no plan.csv; build it again to see its page')
     before = pd.read_parquet(root/'before.parquet')
     tables = {name: pd.read_csv(root/f'{name}.csv', keep_default_na=False) for name in ('planned', 'plan', 'left_out')}
     return dict(before=before.assign(boxes=before['boxes'].map(json.loads)), **tables)

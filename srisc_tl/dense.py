@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from .augment import Jitter, RowNormalize, relight, turn
 from .build import Corpus
-from .convention import DataError
+from .convention import DataError, read_record
 from .export_items import VOID, marked_items
 from .fit import Fit
 from .gather import INPUT, cut
@@ -48,7 +48,7 @@ def mask_names(
 ) -> dict:            # number in the mask → label; empty where nothing tells
     "The labels of a folder of masks, from the `dataset.json` of its set"
     facts = Path(folder).parent/'dataset.json'
-    return dict(enumerate(json.loads(facts.read_text(encoding='utf-8'))['labels'], 1)) if facts.is_file() else {}
+    return dict(enumerate(read_record(facts, 'labels', kind='dataset')['labels'], 1)) if facts.is_file() else {}
 
 def mask_codes(
     folder: str|Path, # that masks lie in

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from PIL import Image
 from scipy.ndimage import uniform_filter
 from tqdm.auto import tqdm
@@ -23,6 +23,7 @@ from .consolidate import drop_rows, text_keys
 from .convention import DATASETS
 from .licenses import part_of
 from .fingerprint import TURNS, close_hashes, hash_numbers
+from .parallel import stream
 
 # %% ../nbs/03a_duplicates.ipynb #c004
 SIDE = 128           # pixels, a side of the size at which pictures are compared, at most
@@ -93,7 +94,7 @@ def _same_picture(df, of=None, n_jobs=1):
     pairs = pairs[df['sha256'].take(pairs['row']).to_numpy() != of['sha256'].take(pairs['of']).to_numpy()]
     todo = list(zip(df['path'].take(pairs['row']), of['path'].take(pairs['of']), pairs['turn']))
     parts = [todo[i:i+200] for i in range(0, len(todo), 200)]
-    seen = Parallel(n_jobs, return_as='generator')(delayed(_differences)(part) for part in parts)
+    seen = stream((delayed(_differences)(part) for part in parts), n_jobs)
     seen = tqdm(seen, 'compare pictures', len(parts), unit='batch', leave=False, disable=None)
     pairs['difference'] = [d for part in seen for d in part]
     pairs = pairs[pairs['difference'] <= LIMIT].sort_values('difference').drop_duplicates(['row', 'of'])

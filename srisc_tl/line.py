@@ -8,12 +8,11 @@ Docs: https://srisc-tl.github.io/srisc_tl/line.html.md"""
 __all__ = ['OnnxModel']
 
 # %% ../nbs/10q_line.ipynb #c002
-import json
 from pathlib import Path
 
 import numpy as np
 
-from .convention import DataError, need
+from .convention import DataError, need, read_record
 from .prepare import prepare
 
 # %% ../nbs/10q_line.ipynb #c003
@@ -29,7 +28,7 @@ class OnnxModel:
         import onnxruntime as ort
         opts = ort.SessionOptions()
         opts.intra_op_num_threads = threads
-        self.record = json.loads((Path(folder)/'model.json').read_text(encoding='utf-8'))
+        self.record = read_record(Path(folder)/'model.json', 'classes', 'size', 'n_in', 'threshold', 'good', kind='model')
         self.classes, self.size, self.n_in, self.threshold = (self.record[k] for k in ('classes', 'size', 'n_in', 'threshold'))
         self.good = [self.classes.index(c) for c in self.record['good']]
         self.run = ort.InferenceSession(str(Path(folder)/'model.onnx'), opts, providers=['CPUExecutionProvider']).run

@@ -16,7 +16,7 @@ import pandas as pd
 from ipywidgets import HTML, Button, Dropdown, HBox, Label, Layout, SelectMultiple, Text, VBox
 
 from .build import Corpus
-from .convention import DataError
+from .convention import DataError, upgraded, version
 from .importance import human
 from .sheets import contact_sheet
 from .sums import summed_file
@@ -81,7 +81,8 @@ class ClassPicker(VBox):
         if not self.taken: raise DataError('nothing is taken: mark classes and press "take"')
         path = Path(path)
         table = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
-        with summed_file(path) as part: part.write_text(json.dumps(table | {self.name: self.taken}, indent=1, ensure_ascii=False), encoding='utf-8')
+        table = upgraded('picks', table, table.pop('schema', 1), path) | {self.name: self.taken, 'schema': version('picks')}
+        with summed_file(path) as part: part.write_text(json.dumps(table, indent=1, ensure_ascii=False), encoding='utf-8')
         self.says.value = f'{len(self.taken)} classes for {self.name} are in {path}'
         return path
 

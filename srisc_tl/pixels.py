@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import PIL
-from joblib import Parallel, delayed
+from joblib import delayed
 from PIL import Image
 from tqdm.auto import tqdm
 
 from .convention import DataError, file_sha256, table_hash, whole_dir
+from .parallel import stream
 
 # %% ../nbs/03e_pixels.ipynb #c004
 MODES = {1: 'L', 3: 'RGB'} # channels of the body's input → Pillow mode
@@ -87,7 +88,7 @@ def _pack(file, root, size, n_in, n_jobs):
         jobs = (delayed(_decode)(tmp, start + i*each, [os.path.join(root, p) for p in items['path'][i:i + 128]], size, n_in)
                 for i in range(0, len(items), 128))
         with tqdm(None, f'pack at {size} px', len(items), unit='img', leave=False, disable=None) as bar:
-            for n in Parallel(n_jobs, return_as='generator_unordered', batch_size=1)(jobs): bar.update(n)
+            for n in stream(jobs, n_jobs, ordered=False, batch_size=1): bar.update(n)
         record = dict(schema=SCHEMA, shape=shape, items=hash, sha256=file_sha256(tmp), pillow=PIL.__version__)
         tmp.with_suffix('.json').write_text(json.dumps(record, indent=1))
         file.with_suffix('.json').unlink(missing_ok=True)   # of a pixel file that is gone
@@ -113,7 +114,8 @@ def _state(file, hash, verify=True):
     try:
         record = json.loads(file.with_suffix('.json').read_text())
         if record['items'] != hash: return 'is stale: the corpus changed since it was made'
-        whole = np.load(file, mmap_mode='r').shape == tuple(record['shape']) and record['schema'] == SCHEMA
+        if record['schema'] != SCHEMA: return f"is of schema {record['schema']}, this version reads {SCHEMA}"
+        whole = np.load(file, mmap_mode='r').shape == tuple(record['shape'])
         if whole and (not verify or _sha256(str(file), *_stamp(file)) == record['sha256']): return ''
     except (OSError, ValueError, KeyError): pass
     return 'is damaged: it does not agree with its record'

@@ -14,12 +14,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import delayed, effective_n_jobs
 from tqdm.auto import tqdm
 
 from .convention import DataError, safe_name
 from .fit import HI, LO, fit_size, resize_pad # resize_pad is no part of the below: it is looked for here
 from .make import Cache, make_batch
+from .parallel import stream
 from .patches import mixed_defects, normal_windows, patch_crop
 
 # %% ../nbs/04_preprocess.ipynb #c004
@@ -202,7 +203,7 @@ def preprocess(
     for d in (folder, *([masks] if (todo['mask'] != '').any() else [])): d.mkdir(parents=True, exist_ok=True)
     stems, modes = _stems(todo), [None]*len(todo)
     where = (str(folder), str(masks), Cache(cache), quality)
-    made = Parallel(n_jobs, return_as='generator_unordered', batch_size=1)(delayed(make_batch)(b, *where) for b in _batches(todo, stems, n_jobs))
+    made = stream((delayed(make_batch)(b, *where) for b in _batches(todo, stems, n_jobs)), n_jobs, ordered=False, batch_size=1)
     with tqdm(None, 'preprocess', len(todo), unit='img', disable=None) as bar:
         for part in made:
             for i, mode in part: modes[i] = mode

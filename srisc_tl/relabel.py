@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .convention import DataError
+from .convention import DataError, upgraded, version
 from .sums import summed_file
 
 # %% ../nbs/03i_relabel.ipynb #c004
@@ -22,11 +22,12 @@ COLUMNS = ['dataset', 'sha256', 'was', 'label', 'note']
 def load_overlay(
     path: str|Path,  # CSV file
 ) -> pd.DataFrame:   # dataset, sha256, was, label ('': leave it out), note; all text
-    "Corrections of labels. Raises `DataError` where there is no such table, or it names an image twice"
+    "Corrections of labels. Raises `DataError` where there is no such table, it is newer, or it names an image twice"
     path = Path(path)
     if not path.is_file(): raise DataError(f'{path}: no such file')
     try: df = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as e: raise DataError(f'{path}: no table of corrections: {e}') from e
+    df = upgraded('overlay', df, max(df.pop('schema'), default=1) if 'schema' in df else 1, path)
     if lack := [c for c in COLUMNS[:4] if c not in df]: raise DataError(f'{path}: no table of corrections, it lacks {", ".join(lack)}')
     if (twice := df.duplicated(['dataset', 'sha256'])).any(): raise DataError(f'{path}: names an image twice: {df.loc[twice, ["dataset", "sha256"]].iloc[0].to_list()}')
     return df.reindex(columns=COLUMNS, fill_value='')
@@ -40,7 +41,7 @@ def save_overlay(
     path, df = Path(path), df.reindex(columns=COLUMNS, fill_value='').astype(str)
     if path.is_file(): df = pd.concat([load_overlay(path), df]).drop_duplicates(['dataset', 'sha256'], keep='last')
     df = df[~pd.MultiIndex.from_frame(df[['dataset', 'sha256']]).isin(list(kept))].sort_values(['dataset', 'sha256'], ignore_index=True)
-    with summed_file(path) as part: df.to_csv(part, index=False, lineterminator='\n')
+    with summed_file(path) as part: df.assign(schema=version('overlay')).to_csv(part, index=False, lineterminator='\n')
     return df
 
 # %% ../nbs/03i_relabel.ipynb #c007

@@ -18,7 +18,7 @@ import safetensors.torch as st
 import torch
 from fastai.vision.all import Callback, CancelEpochException, rank_distrib
 
-from .convention import DataError, whole_file
+from .convention import DataError, upgraded, version, whole_file
 
 # %% ../nbs/06e_resume.ipynb #c004
 def seed_batch(
@@ -49,18 +49,20 @@ def write_state(
     opt = {f'opt.{i}.{k}': v for i, s in learn.opt.opt.state_dict()['state'].items() for k, v in s.items()}
     state = {**{f'model.{k}': v for k, v in _unwrapped(learn).state_dict().items()}, **opt, 'loss': learn.recorder.smooth_loss.val}
     state = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()}
-    place = dict(place, loss_count=learn.recorder.smooth_loss.count, scaler=s.state_dict() if (s := getattr(learn, 'scaler', None)) else None)
+    place = dict(place, schema=version('state'), loss_count=learn.recorder.smooth_loss.count, scaler=s.state_dict() if (s := getattr(learn, 'scaler', None)) else None)
     said = dict(place=json.dumps(place))
     with whole_file(path) as part: part.write_bytes(st.save(state, said | dict(sha256=_digest(state, said))))
 
 def read_place(
     path: str|Path, # from `write_state`
 ) -> dict:          # as it was given there
-    "Where a saved training is, from the head of its file. Raises `DataError` for a file that is damaged, or something else"
+    "Where a saved training is, from the head of its file. Raises `DataError` for a file that is damaged, newer, or something else"
     try:
-        with safetensors.safe_open(path, 'pt') as f: return json.loads(f.metadata()['place'])
-    except (safetensors.SafetensorError, TypeError, KeyError, ValueError) as e:
+        with safetensors.safe_open(path, 'pt') as f: place = json.loads(f.metadata()['place'])
+        found = place.get('schema', 1)
+    except (safetensors.SafetensorError, TypeError, KeyError, ValueError, AttributeError) as e:
         raise DataError(f'{path}: not the state of a training, or damaged ({e}); remove it to begin anew') from e
+    return upgraded('state', place, found, path)
 
 def open_state(
     path: str|Path, # from `write_state`

@@ -15,13 +15,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from tqdm.auto import tqdm
 
 from . import __version__
-from .convention import DATASETS, DataError, Dataset, check_items, items_frame
+from .convention import DATASETS, DataError, Dataset, check_items, items_frame, read_record
 from .declared import SEVERAL, raw_folder, read_rows, settle
 from .fetch import ARCHIVE_SUFFIXES, archive_stem, left_out, open_raw
+from .parallel import stream
 from .probe import BAD_FILE, MAX_PIXELS, examine
 from .voc import save_voc
 
@@ -31,7 +32,7 @@ def _examined(ds, raw, n_jobs):
     folder, rows = read_rows(ds, raw_folder(ds, raw))
     todo = [r for r in rows if not r['reason']]
     jobs = (delayed(examine)(r, str(folder), ds.args.get('max_pixels', MAX_PIXELS)) for r in todo)
-    seen = tqdm(Parallel(n_jobs, return_as='generator', batch_size=32)(jobs), ds.name, len(todo), unit='img', leave=False, disable=None)
+    seen = tqdm(stream(jobs, n_jobs, batch_size=32), ds.name, len(todo), unit='img', leave=False, disable=None)
     settled = iter([settle(ds, r, o) for o, r in zip(seen, todo)])
     return [r if r['reason'] else next(settled) for r in rows], folder
 
@@ -86,7 +87,7 @@ def _fingerprint(ds, source):
 def _facts(root):
     "`dataset.json` of a standardised set; empty where there is none, or images are missing"
     try:
-        facts = json.loads((root/'dataset.json').read_text(encoding='utf-8'))
+        facts = read_record(root/'dataset.json', kind='dataset')
         return facts if len(os.listdir(root/'JPEGImages')) == facts['images'] else {}
     except (OSError, ValueError, KeyError): return {}
 
@@ -114,7 +115,7 @@ def _save_set(items, zoo, skipped, record, n_jobs):
     "Write one set; its line"
     root = zoo/items['dataset'].iloc[0]
     old, there = _facts(root), root.is_dir()
-    if old and old['fingerprint'] == record['fingerprint'] != '': return _row(old, 'unchanged')
+    if old.get('fingerprint') == record['fingerprint'] != '': return _row(old, 'unchanged')
     kinds = skipped['reason'].str.replace(DETAIL, '…', regex=True)
     reasons = dict(sorted(kinds.value_counts().items(), key=lambda o: (-o[1], o[0])))
     save_voc(items, root, skipped[['path', 'reason']], record | dict(reasons=reasons), n_jobs)

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from PIL import Image, ImageOps
 from .convention import DataError, whole_dir
+from .parallel import stream
 from .synth_layouts import LAYOUTS, Drawn, outline_of
 from .synth_scenes import assembly, board, bottle, component, joint, mouth
 from .synth_surfaces import cell, shoot, surface, wafer
@@ -185,7 +186,7 @@ def synth_zoo(
     if scale <= 0: raise DataError(f'scale is {scale}, it must be above 0')
     cost = lambda k: -sum(SYNTH[k].classes.values())*SYNTH[k].wh[1]*SYNTH[k].wh[3]
     run = lambda k: (k, draw_set(k, root, seed, scale))
-    jobs = Parallel(n_jobs, return_as='generator_unordered')(delayed(run)(k) for k in sorted(names, key=cost))
+    jobs = stream((delayed(run)(k) for k in sorted(names, key=cost)), n_jobs, ordered=False)
     counts, decl = dict(tqdm(jobs, 'draw', len(names), unit='set', disable=None)), synth_declarations()
     return pd.DataFrame([dict(name=k, industry=SYNTH[k].industry, layout=SYNTH[k].layout, target=SYNTH[k].target,
                               n_images=sum(counts[k].values()), classes=counts[k], folder=str(Path(root)/k),

@@ -14,12 +14,13 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from PIL import Image, ImageMode, ImageOps
 from tqdm.auto import tqdm
 
-from .convention import DataError, check_items, content_hash, link_file, load_items, safe_name, save_items, whole_dir
+from .convention import DataError, check_items, content_hash, link_file, load_items, read_record, safe_name, save_items, version, whole_dir
 from .masks import draw_mask, mask_boxes
+from .parallel import stream
 from .sums import write_sums
 
 # %% ../nbs/00a_voc.ipynb #c004
@@ -79,7 +80,7 @@ def _zoo_labels(folder):
     "Mask labels of a folder that a standardised set keeps its masks in; none for any other"
     facts = Path(folder).parent/'dataset.json'
     if Path(folder).name != 'SegmentationClass' or not facts.is_file(): return {}
-    return {str(i): label for i, label in enumerate(json.loads(facts.read_text(encoding='utf-8'))['labels'], 1)}
+    return {str(i): label for i, label in enumerate(read_record(facts, 'labels', kind='dataset')['labels'], 1)}
 
 def _mask_sources(df):
     "For each item what `draw_mask` wants of it: label, mask, mask_labels, segments"
@@ -101,7 +102,7 @@ def _save_masks(df, new, sources, index, n_jobs):
     boxes, sizes, paths = df['boxes'].tolist(), list(zip(df['width'], df['height'])), new['mask'].tolist()
     at = [i for i, p in enumerate(paths) if p]
     if not at: return boxes
-    found = Parallel(n_jobs, return_as='generator')(delayed(_save_mask)(paths[i], sources[i], sizes[i], index, boxes[i]) for i in at)
+    found = stream((delayed(_save_mask)(paths[i], sources[i], sizes[i], index, boxes[i]) for i in at), n_jobs)
     for b, i in zip(tqdm(found, f"masks of {df['dataset'].iloc[0]}", len(at), unit='mask', leave=False, disable=None), at): boxes[i] = b
     return boxes
 
@@ -118,7 +119,7 @@ def _only_own(root, sign):
 
 def _facts(df, labels, lists, skipped):
     "What `dataset.json` says of every set"
-    return dict(schema=2, dataset=df['dataset'].iloc[0], industry=df['industry'].iloc[0], labels=labels, images=len(df),
+    return dict(schema=version('dataset'), dataset=df['dataset'].iloc[0], industry=df['industry'].iloc[0], labels=labels, images=len(df),
                 skipped=len(skipped), counts=df['label'].value_counts().sort_index().to_dict(), lists=dict(zip(labels, lists)))
 
 def _new_rows(df, names, sources, d):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .build import Corpus
-from .convention import DataError
+from .convention import DataError, upgraded, version
 from .corpus import item_weights
 from .importance import mean_weights
 from .sums import summed_file
@@ -29,7 +29,7 @@ def save_weights(
 ) -> Path:
     "Weights of images into a file. Raises `DataError` for what are no weights of this corpus"
     df = source.items[['row', 'sha256']].assign(weight=item_weights(source, w)).reset_index(drop=True)
-    df.attrs = facts
+    df.attrs = dict(facts, schema=version('weights'))
     with summed_file(path) as part: df.to_parquet(part, index=False)
     return Path(path)
 
@@ -53,7 +53,7 @@ def _read(path):
     try: df = pd.read_parquet(path)
     except (OSError, ValueError) as e: raise DataError(f'{path}: no Parquet file of weights ({e})') from e
     if lacks := {'row', 'sha256', 'weight'} - set(df): raise DataError(f'{path}: the column {sorted(lacks)} is missing; there are {list(df)}')
-    return df
+    return upgraded('weights', df, df.attrs.pop('schema', 1), path)
 
 # %% ../nbs/09f_weight_files.ipynb #c007
 MEANS = 'mean of images' # what the CSV's column `kind` says where the weights themselves are the images'
@@ -65,6 +65,7 @@ def read_class_weights(
     kinds = dict(dtype={'cls': str, 'weight': float}, keep_default_na=False, na_values={'weight': ['', 'nan', 'NaN']}) # NA may be a class
     try: df = pd.read_csv(path, **kinds)
     except (OSError, ValueError) as e: raise DataError(f'{path}: no CSV of class weights ({e})') from e
+    df = upgraded('weights', df, max(df.pop('schema'), default=1) if 'schema' in df else 1, path)
     if lacks := {'cls', 'weight'} - set(df): raise DataError(f'{path}: the column {sorted(lacks)} is missing; there are {list(df)}')
     if df['cls'].duplicated().any(): raise DataError(f'{path}: several weights for {df["cls"][df["cls"].duplicated()].iloc[0]!r}')
     if 'kind' in df and (df['kind'] == MEANS).any(): raise DataError(f'{path}: means of weights that are the images\': those are in {image_file(path).name} beside it')
@@ -89,7 +90,7 @@ def save_selection(
     by_class = mean_weights(w, source) if by_image else w
     df = by_class.rename('weight').rename_axis('cls').sort_values(ascending=False).reset_index()
     if by_image: df['kind'] = MEANS
-    with summed_file(path) as part: df.to_csv(part, index=False)
+    with summed_file(path) as part: df.assign(schema=version('weights')).to_csv(part, index=False)
     return df
 
 def load_selection(

@@ -12,7 +12,9 @@ import pytest
 
 def pytest_configure(config):
     for f in FLAGS: config.addinivalue_line('markers', f'{f}: runs only when SRISC_TEST_FLAGS names it')
-    # Warnings of other people's modules are theirs to read.
+    # What will stop working is an error in our modules, and in a page's cells (`__main__`); warnings of other people's modules are theirs to read.
+    for kind in ('DeprecationWarning', 'PendingDeprecationWarning', 'FutureWarning'):
+        for module in (r'srisc_tl\b', '__main__'): config.addinivalue_line('filterwarnings', f'error::{kind}:{module}')
     config.addinivalue_line('filterwarnings', r'ignore:::(torch|fastai|fastcore|fastprogress|timm|matplotlib|IPython|traitlets|nbconvert)\b')
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,8 +1,7 @@
-"""Trials on other processes than joblib's own: the same call through dask, the same table."""
-import importlib.util
+"""One study through one process, joblib's own workers, dask's and Ray's: identical tables."""
+import os
+from contextlib import contextmanager
 import pytest
-
-pytestmark = pytest.mark.skipif(not importlib.util.find_spec('distributed'), reason='needs dask: pip install "srisc_tl[cluster]"')
 
 @pytest.fixture(scope='module')
 def target(tmp_path_factory):
@@ -26,19 +25,41 @@ def study(target):
     name = 'syn_film_crop'
     starts = {('scratch', name, k): '' for k in range(4)} | {('scratch', name, 4): DataError('no checkpoint of this seed')}
     run = Run(starts, {name: str(target.items.root.iloc[0])}, Settings((name,)))
-    return get_trials('regimes', name, seeds=range(5), per_class=4, regimes=['scratch'], arch='test_resnet', size=32, epochs=2), run
+    return get_trials('regimes', name, seeds=range(5), per_class=4, regimes=['scratch'], arch='test_resnet', size=32, epochs=1), run
 
 def rows(df): return df.sort_values('key').set_index('key')[['target', 'seed', 'status', 'error', 'macro_error', 'valid_error', 'n_train', 'n_test']]
 
-@pytest.mark.slow
-def test_dask_gives_the_same_table(study, tmp_path):
-    import joblib
-    from distributed import Client, LocalCluster
+@pytest.fixture(scope='module')
+def alone(study, tmp_path_factory):
+    "What one process finds: four results that differ, and a failure"
     from srisc_tl.experiment import Store, run_study
-    trials, run = study
-    alone = rows(run_study(trials, run, Store(tmp_path/'alone.db')))
-    assert (alone.status == 'ok').sum() == 4 and alone.error.nunique() > 1
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
-        with joblib.parallel_config(backend='dask'): found = rows(run_study(trials, run, Store(tmp_path/'dask.db'), n_jobs=2))
-        with joblib.parallel_config(backend='dask'): assert rows(run_study(trials, run, Store(tmp_path/'dask.db'), n_jobs=2)).error.notna().sum() == 4
+    found = rows(run_study(*study, Store(tmp_path_factory.mktemp('alone')/'results.db')))
+    assert (found.status == 'ok').sum() == 4 and found.error.nunique() > 1
+    return found
+
+@contextmanager
+def dask():
+    distributed = pytest.importorskip('distributed', reason='needs dask: pip install "srisc_tl[cluster]"')
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, distributed.Client(cluster): yield
+
+@contextmanager
+def ray():
+    ray = pytest.importorskip('ray', reason='needs Ray: pip install "srisc_tl[ray]"')
+    from ray.util.joblib import register_ray
+    register_ray()
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _system_config={'metrics_report_interval_ms': 0},
+             runtime_env={'env_vars': {k: os.environ[k] for k in ('PYTHONPATH', 'OMP_NUM_THREADS') if k in os.environ}})
+    try: yield
+    finally: ray.shutdown()
+
+@contextmanager
+def loky(): yield
+
+@pytest.mark.slow
+@pytest.mark.parametrize('cluster', [loky, dask, ray], ids=lambda f: f.__name__)
+def test_the_same_table(cluster, study, alone, tmp_path):
+    import joblib
+    from srisc_tl.experiment import Store, run_study
+    with cluster(), joblib.parallel_config(backend=cluster.__name__):
+        found = rows(run_study(*study, Store(tmp_path/'results.db'), n_jobs=2))
     assert found.equals(alone)
