@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from .bounds import DataError, from_json, read_bytes, read_parquet, read_toml
+from .bounds import DataError, from_json, read_bytes, read_toml
+from .checked import read_parquet
 
 # %% ../nbs/00_convention.ipynb #c004
 def content_hash(

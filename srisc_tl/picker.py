@@ -16,7 +16,7 @@ import pandas as pd
 from ipywidgets import HTML, Button, Dropdown, HBox, Label, Layout, SelectMultiple, Text, VBox
 
 from .build import Corpus
-from .convention import DataError
+from .convention import DataError, read_record
 from .importance import human
 from .sheets import contact_sheet
 from .widgets import Filter, choices, levels
@@ -79,7 +79,7 @@ class ClassPicker(VBox):
         "Write the choice beside what the file says of other targets. Raises `DataError` where nothing is taken"
         if not self.taken: raise DataError('nothing is taken: mark classes and press "take"')
         path = Path(path)
-        table = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
+        table = read_record(path) if path.is_file() else {}
         tmp = path.with_name(f'.{path.name}.{os.getpid()}')
         tmp.write_text(json.dumps(table | {self.name: self.taken}, indent=1, ensure_ascii=False), encoding='utf-8')
         os.replace(tmp, path)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .checked import load_csv
 from .convention import DataError
 
 # %% ../nbs/03i_relabel.ipynb #c004
@@ -24,8 +25,7 @@ def load_overlay(
     "Corrections of labels. Raises `DataError` where there is no such table, or it names an image twice"
     path = Path(path)
     if not path.is_file(): raise DataError(f'{path}: no such file')
-    try: df = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, UnicodeDecodeError) as e: raise DataError(f'{path}: no table of corrections: {e}') from e
+    df = load_csv(path, 'table of corrections', dtype=str, keep_default_na=False)
     if lack := [c for c in COLUMNS[:4] if c not in df]: raise DataError(f'{path}: no table of corrections, it lacks {", ".join(lack)}')
     if (twice := df.duplicated(['dataset', 'sha256'])).any(): raise DataError(f'{path}: names an image twice: {df.loc[twice, ["dataset", "sha256"]].iloc[0].to_list()}')
     return df.reindex(columns=COLUMNS, fill_value='')

@@ -18,7 +18,7 @@ import safetensors.torch as st
 import torch
 from fastai.vision.all import Callback, CancelEpochException, rank_distrib
 
-from .convention import DataError
+from .bounds import DataError, from_json
 
 # %% ../nbs/06e_resume.ipynb #c004
 def seed_batch(
@@ -54,8 +54,10 @@ def read_place(
 ) -> dict:          # as it was given there
     "Where a saved training is, from the head of its file. Raises `DataError` for a file that is damaged, or something else"
     try:
-        with safetensors.safe_open(path, 'pt') as f: return json.loads(f.metadata()['place'])
-    except (safetensors.SafetensorError, TypeError, KeyError, ValueError) as e:
+        with safetensors.safe_open(path, 'pt') as f: place = from_json(f.metadata()['place'])
+        if not isinstance(place, dict): raise TypeError(f'a place of {type(place).__name__}')
+        return place
+    except (safetensors.SafetensorError, OSError, TypeError, KeyError, ValueError, RuntimeError) as e:
         raise DataError(f'{path}: not the state of a training, or damaged ({e}); remove it to begin anew') from e
 
 def read_state(

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from timm.data import constants, infer_imagenet_subset
 from torch import nn
 
-from .backbone import (PLAIN, SCHEMA, Checkpoint, arch_home, get_head, get_model, input_side, load_checkpoint, load_state,
+from .backbone import (ODD_TENSORS, PLAIN, SCHEMA, Checkpoint, arch_home, get_head, get_model, input_side, load_checkpoint, load_state,
                                normalize_stats, save_checkpoint)
 from .convention import DataError, content_hash, file_sha256
 from .imagenet import imagenet_checkpoint, imagenet_classes, last_norm, linear_head, rename_lite
@@ -50,7 +50,7 @@ def _pickled(file):
 
 def _safetensors(file):
     try: return st.load_file(file)
-    except (SafetensorError, OSError) as e: raise DataError(f'{file}: no whole safetensors file ({e})') from e
+    except (SafetensorError, *ODD_TENSORS) as e: raise DataError(f'{file}: no whole safetensors file ({e})') from e
 
 READ = {'.safetensors': _safetensors, **dict.fromkeys(('.pth', '.pt', '.bin', '.ckpt', '.tar'), _pickled)}    # file name's end → reader
 

@@ -16,6 +16,7 @@ from srisc_tl.convention import DATASETS, DataError, Dataset
 
 SECONDS = 20                # of one case, at most
 MEMORY = 2*10**9            # bytes that a process may add to what it had before the first case
+PIXELS = 20_000_000         # of an image, at most: so that these fit into that memory
 
 # ---- damage
 
@@ -409,7 +410,7 @@ def item_weights(at):
     from types import SimpleNamespace
     from srisc_tl.weight_files import load_weights, weight_facts
     weight_facts(at/'w.parquet')
-    return load_weights(at/'w.parquet', type('C', (), dict(items=pd.DataFrame(dict(row=[0, 1], sha256=['a', 'b'])), __len__=lambda s: 2))())
+    return load_weights(at/'w.parquet', type('C', (), dict(name='c', items=pd.DataFrame(dict(row=[0, 1], sha256=['a', 'b'])), __len__=lambda s: 2, __str__=lambda s: 'c'))())
 
 def scores(at):
     from srisc_tl.evidence import load_scores
@@ -454,16 +455,16 @@ ENTRIES = {
     **{f'image_{s}_{m}': image_of(s, m) for s, m in (('png', 'L'), ('png', 'P'), ('png', 'RGBA'), ('jpg', 'RGB'), ('tif', 'L'), ('tif', 'RGB'), ('gif', 'P'), ('bmp', 'L'), ('webp', 'RGB'), ('jp2', 'L'), ('ppm', 'RGB'))},
     'mask': Entry(with_mask, 'm.png', hurt_bytes, mask), 'zip': Entry(with_zip, 'film.zip', make_zip, archive), 'tar': Entry(with_zip, 'film.zip', make_tar, archive),
     'declaration': Entry(with_toml, 'd.toml', hurt_text, declared), 'config': Entry(lambda at: (at/'c.toml').write_text(CONFIG), 'c.toml', hurt_text, config),
-    **one(make_zoo, zoo_facts=('zoo/film/dataset.json', hurt_json, zoo, .3), zoo_items=('zoo/film/items.parquet', hurt_parquet, zoo, .3), zoo_note=('zoo/film/Annotations/a1.xml', hurt_text, zoo, .2),
-          zoo_skipped=('zoo/film/skipped.csv', hurt_text, zoo, .2), zoo_image=('zoo/film/JPEGImages/a1.png', hurt_bytes, zoo, .2), zoo_mask=('zoo/film/SegmentationClass/a1.png', hurt_bytes, zoo, .2), zoo_list=('zoo/film/ImageSets/Main/train.txt', hurt_text, zoo, .1)),
-    **one(make_zoo, corpus_record=('corpora/c/corpus.json', hurt_json, corpus, .7), corpus_items=('corpora/c/items.parquet', hurt_parquet, corpus), corpus_before=('corpora/c/before.parquet', hurt_parquet, corpus, .5),
-          corpus_plan=('corpora/c/plan.csv', hurt_text, corpus, .3), corpus_left=('corpora/c/left_out.csv', hurt_text, corpus, .3), pixels=('corpora/c/pixels/32x3.npy', hurt_npy, pixels), pixels_record=('corpora/c/pixels/32x3.json', hurt_json, corpus)),
+    **one(make_zoo, zoo_facts=('zoo/film/dataset.json', hurt_json, zoo, .05), zoo_items=('zoo/film/items.parquet', hurt_parquet, zoo, .05), zoo_note=('zoo/film/Annotations/a1.xml', hurt_text, zoo, .03),
+          zoo_skipped=('zoo/film/skipped.csv', hurt_text, zoo, .03), zoo_image=('zoo/film/JPEGImages/a1.png', hurt_bytes, zoo, .03), zoo_mask=('zoo/film/SegmentationClass/a1.png', hurt_bytes, zoo, .03), zoo_list=('zoo/film/ImageSets/Main/train.txt', hurt_text, zoo, .02)),
+    **one(make_zoo, corpus_record=('corpora/c/corpus.json', hurt_json, corpus, .2), corpus_items=('corpora/c/items.parquet', hurt_parquet, corpus, .2), corpus_before=('corpora/c/before.parquet', hurt_parquet, corpus, .1),
+          corpus_plan=('corpora/c/plan.csv', hurt_text, corpus, .05), corpus_left=('corpora/c/left_out.csv', hurt_text, corpus, .05), pixels=('corpora/c/pixels/32x3.npy', hurt_npy, pixels, .5), pixels_record=('corpora/c/pixels/32x3.json', hurt_json, corpus, .1)),
     **one(make_checkpoint, checkpoint=('ckpt/checkpoint.json', hurt_json, checkpoint), tensors=('ckpt/weights.safetensors', hurt_safetensors, partial(checkpoint, again=True)), safetensors=('w.safetensors', hurt_safetensors, partial(weights, 'w.safetensors')),
           pth=('w.pth', hurt_torch, partial(weights, 'w.pth')), state=('state.safetensors', hurt_safetensors, place)),
     **one(make_model, model_json=('model.json', hurt_json, model), onnx=('model.onnx', hurt_bytes, model)), **one(make_store, store=('r.db', hurt_sqlite, store), trials=('r.csv', hurt_text, trials)),
     **one(make_tables, overlay=('o.csv', hurt_text, overlay), weights_csv=('w.csv', hurt_text, class_weights), weights_parquet=('w.parquet', hurt_parquet, item_weights), scores=('s.parquet', hurt_parquet, scores),
           human_json=('h.json', hurt_json, partial(human, 'h.json')), human_toml=('h.toml', hurt_text, partial(human, 'h.toml'))),
-    'guess': Entry(with_coco, 'c.json', hurt_json, guessed, .1),
+    'guess': Entry(with_coco, 'c.json', hurt_json, guessed, .05),
 }
 
 # ---- cases
@@ -483,48 +484,55 @@ class Bench:
         self.before = snapshot(self.out)
 
     def folder(self, entry):
-        "A good folder of an entry"
+        "A good folder of an entry, a copy to be damaged, and what that holds"
         if entry.make not in self.good:
-            (at := self.base/f'good{len(self.good)}').mkdir()
-            entry.make(at)
-            self.good[entry.make] = at
-        return self.good[entry.make]
+            k = len(self.good)
+            (good := self.base/f'good{k}').mkdir()
+            entry.make(good)
+            self.good[entry.make] = good, self.base/f'case{k}'
+        good, at = self.good[entry.make]
+        if not at.is_dir(): shutil.copytree(good, at)
+        return good, at
 
     def case(self, name, seed):
         "One case; None, or what is wrong with it"
-        entry, rng = ENTRIES[name], random.Random(f'{name}:{seed}')
-        good, at = self.folder(entry), self.base/'case'
-        return self.give(name, entry.hurt((good/entry.file).read_bytes(), rng))
+        entry = ENTRIES[name]
+        return self.give(name, entry.hurt((self.folder(entry)[0]/entry.file).read_bytes(), random.Random(f'{name}:{seed}')))
 
     def give(self, name, data):
         "The same of given bytes"
-        entry, at = ENTRIES[name], self.base/'case'
-        shutil.copytree(self.folder(entry), at)
-        (at/entry.file).write_bytes(data)
+        entry = ENTRIES[name]
+        good, at = self.folder(entry)
+        before, file = snapshot(at), at/entry.file
+        file.write_bytes(data)
+        try: return self.read(entry, at)
+        finally:
+            shutil.copy2(good/entry.file, file)
+            if snapshot(at) != before: shutil.rmtree(at, ignore_errors=True)            # what a case wrote is no other's
+            for p in (self.base/'tmp').iterdir(): shutil.rmtree(p, ignore_errors=True) if p.is_dir() else p.unlink()
+
+    def read(self, entry, at):
         signal.signal(signal.SIGALRM, _alarm), signal.alarm(SECONDS)
         try:
             with only([at], [at, self.base/'tmp']), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
                 warnings.simplefilter('ignore')
                 entry.read(at)
         except (DataError, CliError) as e: return None if len(str(e)) > 10 else f'{type(e).__name__} says nothing: {e}'
-        except BaseException as e:
-            if isinstance(e, KeyboardInterrupt): raise
+        except KeyboardInterrupt: raise
+        except BaseException as e:                                                       # any other is a fault
             own = [f for f in traceback.extract_tb(e.__traceback__) if 'srisc_tl/' in f.filename or '/tests/' in f.filename]
             return f'{type(e).__name__}: {str(e)[:150]} at ' + ' < '.join(f'{Path(f.filename).name}:{f.lineno}' for f in own[:-4:-1])
-        finally:
-            signal.alarm(0)
-            shutil.rmtree(at, ignore_errors=True)
-            for p in (self.base/'tmp').iterdir(): shutil.rmtree(p, ignore_errors=True) if p.is_dir() else p.unlink()
-        return None
+        finally: signal.alarm(0)
 
     def outside(self):
         "What was changed beside the case"
-        odd = [p for p in self.base.iterdir() if p.name not in ('outside', 'tmp', 'case') and not p.name.startswith('good')]
+        odd = [p for p in self.base.iterdir() if p.name not in ('outside', 'tmp') and not p.name.startswith(('good', 'case'))]
         return [] if snapshot(self.out) == self.before and not odd else [f'changed outside: {odd}']
 
 def run(start, count, names=(), log=print):
     "Cases `start` to `start + count` spread over the entries; faults by name and text, and how many cases each entry had"
     names, faults, done = [*(names or ENTRIES)], Counter(), Counter()
+    os.environ['SRISC_MAX_PIXELS'] = str(PIXELS)
     share = np.cumsum([ENTRIES[n].share for n in names])
     with tempfile.TemporaryDirectory(prefix='fuzz_') as base:
         bench = Bench(base)
