@@ -128,7 +128,7 @@ DDL = f'''CREATE TABLE IF NOT EXISTS trials (id INTEGER PRIMARY KEY, {", ".join(
           attempts INTEGER NOT NULL DEFAULT 1, CHECK (status = 'failed' OR (status = 'ok' AND error IS NOT NULL)))'''
 
 # %% ../nbs/12_experiment.ipynb #c024
-HOLDS = dict(TEXT=str, INTEGER=int, REAL=(int, float)) # kind of a column → what its cells may be, or None
+HOLDS = dict(TEXT=str, INTEGER=(int, float), REAL=(int, float)) # kind of a column → what its cells may be, or None
 
 def _check_columns(df, where):
     "Raise `DataError` for a table that lacks a column, or has a cell of another kind: SQLite takes any"

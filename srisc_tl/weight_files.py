@@ -47,7 +47,7 @@ def load_weights(
 ) -> np.ndarray:    # one an image of `source`, and not a bit changed
     "Weights of images from a file. Raises `DataError` where there are none, or where they are of another corpus"
     df = _read(path)
-    same = len(df) == len(source) and all((df[c].to_numpy() == source.items[c].to_numpy()).all() for c in ('row', 'sha256'))
+    same = len(df) == len(source) and pd.api.types.is_integer_dtype(df['row']) and pd.api.types.is_string_dtype(df['sha256']) and all((df[c].to_numpy() == source.items[c].to_numpy()).all() for c in ('row', 'sha256'))
     if not same: raise DataError(f'{path}: weights of {len(df):,} images that are not those of {source}: select anew')
     if not pd.api.types.is_numeric_dtype(df['weight']): raise DataError(f'{path}: the weights are no numbers, but {df["weight"].dtype}')
     return item_weights(source, df['weight'].to_numpy())

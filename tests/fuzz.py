@@ -499,25 +499,27 @@ class Bench:
         entry = ENTRIES[name]
         return self.give(name, entry.hurt((self.folder(entry)[0]/entry.file).read_bytes(), random.Random(f'{name}:{seed}')))
 
-    def give(self, name, data):
-        "The same of given bytes"
+    def give(self, name, data, said=None):
+        "The same of given bytes; errors of ours go into the list `said`"
         entry = ENTRIES[name]
         good, at = self.folder(entry)
         before, file = snapshot(at), at/entry.file
         file.write_bytes(data)
-        try: return self.read(entry, at)
+        try: return self.read(entry, at, [] if said is None else said)
         finally:
             shutil.copy2(good/entry.file, file)
             if snapshot(at) != before: shutil.rmtree(at, ignore_errors=True)            # what a case wrote is no other's
             for p in (self.base/'tmp').iterdir(): shutil.rmtree(p, ignore_errors=True) if p.is_dir() else p.unlink()
 
-    def read(self, entry, at):
+    def read(self, entry, at, said):
         signal.signal(signal.SIGALRM, _alarm), signal.alarm(SECONDS)
         try:
             with only([at], [at, self.base/'tmp']), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
                 warnings.simplefilter('ignore')
                 entry.read(at)
-        except (DataError, CliError) as e: return None if len(str(e)) > 10 else f'{type(e).__name__} says nothing: {e}'
+        except CliError as e:
+            said.append(str(e))
+            return None if len(str(e)) > 10 else f'{type(e).__name__} says nothing: {e}'
         except KeyboardInterrupt: raise
         except BaseException as e:                                                       # any other is a fault
             own = [f for f in traceback.extract_tb(e.__traceback__) if 'srisc_tl/' in f.filename or '/tests/' in f.filename]
