@@ -31,6 +31,7 @@ def pixel_limit(
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         try: yield Image.MAX_IMAGE_PIXELS
+        except Image.DecompressionBombError as e: raise OSError(f'its pixels are too many: {e} At most {most or limit("max_pixels"):,} (SRISC_MAX_PIXELS in the environment allows more)') from None
         finally: Image.MAX_IMAGE_PIXELS = old
 
 def check_pixel_count(

@@ -33,9 +33,10 @@ NESTED = ('state_dict_ema', 'model_ema', 'state_dict', 'model_state_dict', 'mode
 ODD = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError)    # what a reader raises of what is not meant for it
 
 REASONS = {    # what torch.load says → what it means
-    r'GLOBAL (\S+) was not': 'it needs {}, and a pickle that calls more than tensors can run programs',
+    r'GLOBAL (\S+) (?:was not|whose module)': 'it needs {}, and a pickle that calls more than tensors can run programs',
     r'TorchScript archive': 'it is a TorchScript program; save its state_dict()',
-    r'central directory|Unsupported operand|EOF': 'it is cut short, or no file of torch.save'}
+    r'central directory|Unsupported operand|EOF': 'it is cut short, or no file of torch.save',
+    r'Weights only load failed': 'it holds more than tensors and plain values, and such a pickle can run programs'} # torch's own text says how to run them
 
 def _pickled(file):
     try:
