@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from defusedxml import ElementTree
 
-from .convention import DataError
+from .bounds import DataError, from_json, read_bytes
+from .checked import read_xml
 from .readers import READERS, SPLIT_WORDS, Files, mask_fields, match_paths, object_fields, partners, upright_size
 
 # %% ../nbs/02a_annotations.ipynb #c004
@@ -28,7 +28,7 @@ def read_text(
     encoding: str = '', # its encoding; empty: UTF-8 or UTF-16 with a byte order mark, else UTF-8, else Latin-1
 ) -> str:               # its text, lines end with '\n'
     "A text file in whatever way it was saved. Raises `ValueError` when it is not in the encoding that was given"
-    data = Path(path).read_bytes()
+    data = read_bytes(path)
     utf16 = 'utf-16' if data[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig'
     for codec in [encoding] if encoding else [utf16, 'utf-8-sig', 'latin-1']:
         try: return re.sub('\r\n?', '\n', data.decode(codec))
@@ -135,7 +135,7 @@ def line_parser(
 def _voc(file, image, names):
     "Pascal VOC's XML"
     box = lambda o: [float(o.findtext(f'bndbox/{t}') or 'no corner') for t in ('xmin', 'ymin', 'xmax', 'ymax')]
-    return [(label_text(o.findtext('name'), names), box(o), []) for o in ElementTree.parse(file).getroot().iter('object')]
+    return [(label_text(o.findtext('name'), names), box(o), []) for o in read_xml(file).iter('object')]
 
 def _circle(xy):
     "36 points on a circle from its centre and a point on it"
@@ -146,7 +146,7 @@ OUTLINES = dict(polygon=lambda xy: xy, circle=_circle) # shapes of labelme that 
 
 def _labelme(file, image, names):
     "labelme's JSON: the box around each shape, and its outline; the image in it is not needed"
-    shapes, objects = json.loads(read_text(file))['shapes'], []
+    shapes, objects = from_json(read_text(file))['shapes'], []
     for s in shapes:
         kind, xy = s.get('shape_type') or 'polygon', np.array(s['points'], float)
         objects.append(polygon_object(s['label'], OUTLINES.get(kind, lambda xy: xy)(xy), names, outline=kind in OUTLINES))
@@ -196,7 +196,7 @@ def _named_by_notes(files, images):
     "For each image the labelme files that name it by `imagePath`, or, where that is no image, by their own name"
     found = {p: [] for p in images}
     for note in files.match('**.json'):
-        try: name = str(json.loads(read_text(f'{files.root}/{note}'))['imagePath'])
+        try: name = str(from_json(read_text(f'{files.root}/{note}'))['imagePath'])
         except PARSE_ERRORS: name = ''
         image = files.named(name, posixpath.dirname(note))[0] if name and not files.faults[note] else ''
         for p in [image] if image in found else files.match(f'{posixpath.splitext(note)[0]}.*'):

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from defusedxml import ElementTree
 from joblib import delayed
-from PIL import Image, ImageOps
+from PIL import ImageOps
 from tqdm.auto import tqdm
 
-from .convention import ITEM_DEFAULTS, ITEM_RULES, DataError, file_sha256, load_items, read_record
+from .checked import load_csv, read_xml
+from .convention import ITEM_DEFAULTS, ITEM_RULES, DataError, file_sha256, load_items
 from .parallel import stream
-from .voc import VOC_SPLITS
+from .pictures import open_image
+from .voc import VOC_SPLITS, read_facts
 
 # %% ../nbs/00b_check.ipynb #c004
 SPARSE = 20 # a class with less than 1/20 of the images of the largest one is very small
@@ -135,7 +136,8 @@ def _lists(df, root, facts):
 def _left_out(df, root, facts):
     "What the reader left out"
     file = root/'skipped.csv'
-    skipped = pd.read_csv(file, keep_default_na=False) if file.is_file() else pd.DataFrame(columns=['path'])
+    skipped = load_csv(file, 'list of what was left out', keep_default_na=False, dtype=str) if file.is_file() else pd.DataFrame(columns=['path'])
+    if 'path' not in skipped: raise DataError(f'{file}: no list of what was left out, it has no column path')
     return pd.Series(skipped['path'].to_numpy(), skipped['path'].to_numpy(), dtype=object)
 
 FILE_CHECKS = { # problem → its severity, and what finds it: (item table, the set's folder, facts) → paths by what is counted
@@ -151,11 +153,11 @@ FILE_CHECKS = { # problem → its severity, and what finds it: (item table, the 
 # %% ../nbs/00b_check.ipynb #c010
 def _pixels(path):
     "An upright picture; decoding all of it shows whether it is whole"
-    with Image.open(path) as im: return np.asarray(ImageOps.exif_transpose(im))
+    with open_image(path) as im: return np.asarray(ImageOps.exif_transpose(im))
 
 def _xml_boxes(path):
     "The boxes of a VOC annotation"
-    objects, tags = ElementTree.parse(path).getroot().iter('object'), ('xmin', 'ymin', 'xmax', 'ymax')
+    objects, tags = read_xml(path).iter('object'), ('xmin', 'ymin', 'xmax', 'ymax')
     return [[o.findtext('name'), *(float(o.findtext(f'bndbox/{t}')) for t in tags)] for o in objects]
 
 LAST = range(254) # numbers of masks, where nothing says how many labels there are
@@ -196,7 +198,7 @@ def _deep(df, root, facts, n_jobs):
 # %% ../nbs/00b_check.ipynb #c012
 def _read(root):
     "A set's table and facts, and what is wrong in reading them"
-    read = {'dataset.json': lambda p: dict(read_record(p, kind='dataset')), 'items.parquet': load_items}
+    read = {'dataset.json': lambda p: read_facts(p.parent), 'items.parquet': load_items}
     faults, seen = [], {}
     for name, load in read.items():
         try: seen[name] = load(root/name)

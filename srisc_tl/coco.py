@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .annotations import PARSE_ERRORS, box_of, label_text, polygon_object, read_text
-from .convention import DataError
+from .bounds import DataError, from_json, limit
 from .listings import find_listed, group_lines, list_files, unlisted
 from .readers import READERS, Files, object_fields, upright_size
 
@@ -42,9 +42,10 @@ def rle_box(
     counts: list, # run lengths, column by column, those of zeros first
 ) -> list:        # [x0, y0, x1, y1]; None of an empty mask
     "The box around a run-length mask. Raises `ValueError` when the runs do not fill the size"
-    h, ends = size[0], np.cumsum(np.array(counts, np.int64))
-    full = min(size) > 0 and len(counts) and min(counts) >= 0 and ends[-1] == size[0]*size[1]
+    h = size[0]
+    full = 0 < size[0]*size[1] <= limit('max_pixels') and min(size) > 0 and len(counts) and min(counts) >= 0 and max(counts) <= size[0]*size[1] and sum(counts) == size[0]*size[1]
     if not full: raise ValueError(f'runs do not fill {size[1]} x {size[0]} pixels')
+    ends = np.cumsum(np.array(counts, np.int64))
     start, stop = ends[:-1:2], ends[1::2]
     start, last = start[stop > start], stop[stop > start] - 1
     if not len(start): return None
@@ -62,7 +63,7 @@ def run_counts(
     start, length = values.reshape(-1, 2).T
     ends = np.stack([start - 1, start - 1 + length], 1).ravel()
     counts = np.diff([0, *ends, size[0]*size[1]])
-    if not len(start) or (length < 1).any() or (counts < 0).any(): raise ValueError(f'runs overlap, or leave {size[1]} x {size[0]} pixels')
+    if not len(start) or (values > size[0]*size[1]).any() or (length < 1).any() or (counts < 0).any(): raise ValueError(f'runs overlap, or leave {size[1]} x {size[0]} pixels')
     return counts.tolist()
 
 # %% ../nbs/02ac_coco.ipynb #c007
@@ -87,7 +88,7 @@ def _coco_object(note, names):
 def _load_coco(path):
     "Images, annotations and class names of a JSON. Raises `DataError` when it is no COCO file"
     try:
-        coco = json.loads(read_text(path))
+        coco = from_json(read_text(path))
         return list(coco['images']), list(coco.get('annotations', [])), {c['id']: c['name'] for c in coco.get('categories', [])}
     except PARSE_ERRORS as e: raise DataError(f'{path} is no COCO file: {type(e).__name__} {e}') from None
 

@@ -18,6 +18,7 @@ from fastcore.docments import docments
 from fastcore.script import CliError, anno_parser
 
 from . import __version__
+from .bounds import printable, read_toml
 
 # %% ../nbs/14d_commands.ipynb #c004
 class Result(dict):
@@ -67,10 +68,8 @@ def read_config(
     commands: dict,   # all commands by name: their tables may stand in the file too
 ) -> dict:            # option → value; of one that stands in both, that of the command's table
     "Options of a command from a file. Raises `UsageError` for a file that is no TOML, an unknown key (and lists the valid ones) or a value of another type"
-    if sys.version_info >= (3, 11): import tomllib
-    else: import tomli as tomllib
-    try: said = tomllib.loads(Path(path).read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e: raise UsageError(f'{path}: no TOML file of options ({e})') from None
+    try: said = read_toml(path, 'options')
+    except CliError as e: raise UsageError(f'{path}: no TOML file of options ({e})') from None
     tables = {k: v for k, v in said.items() if k in commands and isinstance(v, dict)}
     given = {k: v for k, v in said.items() if k not in tables} | tables.get(name, {})
     given = {k.replace('-', '_'): v for k, v in given.items()}
@@ -180,7 +179,7 @@ def say(
     message: object, # what is wrong
 ):
     "One line to stderr, whatever the message"
-    print(f'{name}: ' + re.sub(r'\s*\n\s*', ' ', str(message).strip()), file=sys.stderr, flush=True)
+    print(f'{name}: ' + printable(re.sub(r'\s*\n\s*', ' ', str(message).strip())), file=sys.stderr, flush=True)
 
 # %% ../nbs/14d_commands.ipynb #c019
 COMMANDS = {} # name → command
@@ -189,7 +188,7 @@ def _show(result, as_json):
     "The result to stdout, once where `torchrun` started several"
     if int(os.environ.get('RANK') or 0): return
     if as_json: print(json.dumps(plain(result), ensure_ascii=False, allow_nan=False, indent=1), flush=True)
-    elif str(result if result is not None else ''): print(result, flush=True)
+    elif str(result if result is not None else ''): print(printable(result, '\n\t'), flush=True)
 
 def _failed(name, e, debug, as_json):
     "Say an error in one line; its exit code"

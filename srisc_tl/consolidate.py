@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image
 
-from .convention import DataError, content_hash, read_record
-from .voc import load_voc
+from .convention import DataError, content_hash
+from .pictures import open_image
+from .voc import load_voc, read_facts
 
 # %% ../nbs/03_consolidate.ipynb #c004
 def load_zoo(
@@ -32,7 +32,7 @@ def load_zoo(
     unknown = sorted(set(datasets or []) - set(here))
     if unknown: raise DataError(f'no dataset {unknown} below {zoo}; there are {here}')
     def load(name):
-        facts = read_record(Path(zoo)/name/'dataset.json', kind='dataset')
+        facts = read_facts(Path(zoo)/name)
         more = dict(derived_from='', prep='auto', normal='', natural=False, license='')
         return load_voc(Path(zoo)/name).assign(**{k: facts.get(k, empty) for k, empty in more.items()})
     return {name: load(name) for name in (datasets or here)}
@@ -138,7 +138,6 @@ def plot_samples(
     fig, axs = plt.subplots(rows, cols, figsize=(10, 1.45*rows), layout='constrained', squeeze=False, dpi=72)
     for ax in axs.flat: ax.axis('off')
     for ax, o in zip(axs.flat, one.itertuples()):
-        im = Image.open(o.path)
-        ax.imshow(im, cmap='gray', vmin=0, vmax=255, aspect='equal')
+        with open_image(o.path) as im: ax.imshow(im, cmap='gray', vmin=0, vmax=255, aspect='equal')
         ax.set_title(f'{o.dataset}\n{o.label}', fontsize=6)
     return fig

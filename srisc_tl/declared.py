@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from .coco import READERS
-from .convention import SPLITS, DataError, Dataset, safe_name
+from .bounds import safe_name
+from .convention import SPLITS, DataError, Dataset
 from .readers import object_fields
 
 # %% ../nbs/02bb_declared.ipynb #c004

@@ -9,7 +9,7 @@ __all__ = ['BACKGROUND', 'square_fit', 'mask_names', 'mask_codes', 'read_mask', 
            'clip_boxes', 'BoxData', 'DenseDL', 'TurnBoth', 'dense_dls', 'Part']
 
 # %% ../nbs/11_dense.ipynb #c002
-import json, os
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +21,16 @@ from tqdm.auto import tqdm
 
 from .augment import Jitter, RowNormalize, relight, turn
 from .build import Corpus
-from .convention import DataError, read_record
+from .checked import read_record
+from .convention import DataError
 from .export_items import VOID, marked_items
 from .fit import Fit
 from .gather import INPUT, cut
 from .lineage import free_memory
 from .loading import PackedDL
+from .pictures import open_image
 from .pixels import read_square
+from .voc import read_facts
 
 # %% ../nbs/11_dense.ipynb #c004
 def square_fit(
@@ -48,7 +51,7 @@ def mask_names(
 ) -> dict:            # number in the mask → label; empty where nothing tells
     "The labels of a folder of masks, from the `dataset.json` of its set"
     facts = Path(folder).parent/'dataset.json'
-    return dict(enumerate(read_record(facts, 'labels', kind='dataset')['labels'], 1)) if facts.is_file() else {}
+    return dict(enumerate(read_facts(facts.parent)['labels'], 1)) if facts.is_file() else {}
 
 def mask_codes(
     folder: str|Path, # that masks lie in
@@ -73,8 +76,8 @@ def read_mask(
 ) -> np.ndarray:       # [size, size] uint8
     "A mask as its image is placed. Raises `DataError` for one that is gone, of another size, or holds numbers without a meaning"
     try:
-        with Image.open(path) as im: form, m = (im.mode, im.size), np.asarray(im)
-    except (OSError, SyntaxError) as e: raise DataError(f'{path}: cannot be read as a mask: {e}') from None
+        with open_image(path) as im: form, m = (im.mode, im.size), np.asarray(im)
+    except OSError as e: raise DataError(f'{path}: cannot be read as a mask: {e}') from None
     if form[0] not in ('P', 'L') or form[1] != (width, height): raise DataError(f'{path}: a mask {form[0]} of {form[1]}; wanted indices, P or L, of {(width, height)}')
     out = codes[m]
     if (out < 0).any(): raise DataError(f'{path}: holds the numbers {sorted(np.unique(m[out < 0]).tolist())} of unknown labels; valid: {known or np.flatnonzero(codes >= 0).tolist()}')

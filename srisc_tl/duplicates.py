@@ -24,6 +24,7 @@ from .convention import DATASETS
 from .licenses import part_of
 from .fingerprint import TURNS, close_hashes, hash_numbers
 from .parallel import stream
+from .pictures import open_image
 
 # %% ../nbs/03a_duplicates.ipynb #c004
 SIDE = 128           # pixels, a side of the size at which pictures are compared, at most
@@ -36,7 +37,7 @@ REACH = (8, np.inf), (12, 32), (20, 12) # bits by which fingerprints may differ,
 
 def _thumbnail(path):
     "A picture in grey levels, at most `SIDE` pixels a side; its size; whether it had more than 8 bits: then its range is 0...255"
-    with Image.open(path) as im:
+    with open_image(path) as im:
         size, wide = im.size, im.mode[0] in 'IF'
         grey = im if wide else im.convert('L')
         grey = grey.convert('F').resize([min(n, SIDE) for n in size], Image.Resampling.BICUBIC) # no reducing gap: fine weaves would alias

@@ -20,8 +20,10 @@ from tqdm.auto import tqdm
 
 from .backbone import Checkpoint, load_checkpoint
 from .build import Corpus
+from .checked import read_parquet
 from .comparison import finished
-from .convention import DataError, upgraded, version
+from .changes import upgraded, version
+from .convention import DataError
 from .corpus import nested_subsets
 from .distances import NEEDS, SCORES, get_scores
 from .experiment import check_names
@@ -122,10 +124,11 @@ def load_scores(
     "Scores that were computed before. Raises `DataError` for a file that holds none, or of a newer version"
     empty = pd.DataFrame(columns=[*ROW, 'value', 'why']).astype(dict(per_class=int, seed=int, split=int, size=int, value=float))
     if path is None or not Path(path).is_file(): return empty
-    try: df = pd.read_parquet(path)
-    except (OSError, ValueError) as e: raise DataError(f'{path} is no table of scores: {e}') from e
+    df = read_parquet(path)
     if lacks := sorted({*empty, 'schema'} - set(df)): raise DataError(f'{path} is no table of scores: it has no {lacks}')
-    return upgraded('scores', df, max(df.pop('schema'), default=1), path).reset_index(drop=True)
+    odd = [c for c in empty if len(df) and pd.api.types.is_numeric_dtype(empty[c]) != pd.api.types.is_numeric_dtype(df[c])]
+    if odd: raise DataError(f'{path} is no table of scores: {odd[0]} holds {df[odd[0]].dtype}')
+    return upgraded_table('scores', df, path).reset_index(drop=True)
 
 def add_scores(
     path: str|Path,

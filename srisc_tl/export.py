@@ -20,7 +20,8 @@ from fastai.vision.all import Learner
 from torch import nn
 
 from .backbone import Checkpoint, get_model, load_state, normalize_stats
-from .convention import DataError, need, version, whole_dir
+from .changes import version
+from .convention import DataError, need, whole_dir
 from .sums import write_sums
 
 # %% ../nbs/10p_export.ipynb #c004
@@ -95,6 +96,12 @@ def describe(
                 **{k: record.get(k) for k in ('stages', 'parent', 'corpus_hash', 'seed', 'metrics')}, versions=versions)
 
 @torch.no_grad()
+def _write(f, program, net, x, file, path):
+    "One format, whose file has to give what the network gives"
+    FORMATS[f][1](program, x, file)
+    off = max(float(np.abs(FORMATS[f][2](file, o) - net(o)[0].numpy()).max()) for o in (x, x[:1]))
+    if not off < CLOSE: raise DataError(f'{path}: {file.name} gives logits that are {off:.2g} off; nothing was written')
+
 def export_model(
     trained: Checkpoint|Learner,    # from `finetune`, or the folder that `srisc_finetune` kept
     path: str|Path,                 # folder to make: model.onnx, model.pt2, model.json
@@ -114,10 +121,7 @@ def export_model(
     with whole_dir(path) as d, warnings.catch_warnings():
         warnings.simplefilter('ignore')
         program = torch.export.export(net, (x,), dynamic_shapes=({0: torch.export.Dim('n')},))
-        for f in formats:
-            FORMATS[f][1](program, x, d/f'model.{f}')
-            off = max(float(np.abs(FORMATS[f][2](d/f'model.{f}', o) - net(o)[0].numpy()).max()) for o in (x, x[:1]))
-            if not off < CLOSE: raise DataError(f'{path}: model.{f} gives logits that are {off:.2g} off; nothing was written')
+        for f in formats: _write(f, program, net, x, d/f'model.{f}', path)
         (d/'model.json').write_text(json.dumps(facts, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
         write_sums(d)
     return Path(path)

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from .build import Corpus
 from .convention import SPLITS, DataError, content_hash, link_file
+from .pictures import read_pixels
 
 # %% ../nbs/05b_export_items.ipynb #c006
 UNSAFE = re.compile(r'[%/\\:*?"<>|\[\]\x00-\x1f\x7f]|^[.~ ]|[. ]$')
@@ -111,7 +112,7 @@ def mask_numbers(
     for r in df[(df['mask'] != '') & df['boxes'].map(lambda b: len({o[0] for o in b}) == 1)].itertuples():
         votes = seen.setdefault((r.dataset, r.boxes[0][0]), [])
         if len(votes) >= look: continue
-        with Image.open(r.mask) as im: there = set(np.unique(np.asarray(im)).tolist()) - {0, VOID}
+        there = set(np.unique(read_pixels(r.mask)).tolist()) - {0, VOID}
         if len(there) == 1: votes.append(there.pop())
     return {k: v[0] for k, v in seen.items() if len(set(v)) == 1}
 

@@ -23,6 +23,7 @@ from .build import Corpus
 from .convention import DataError, whole_dir
 from .export_items import VAL, box_runs, boxed_rows, class_folder, export_rows, mask_numbers, place
 from .licenses import license_table, license_words, markdown_text
+from .pictures import read_pixels
 from .sums import write_sums
 
 # %% ../nbs/05c_exports.ipynb #c006
@@ -88,7 +89,7 @@ def _annotation(r, box, ids, masks):
     xywh, number = _xywh(box), masks.get((r.dataset, box[0]))
     note = dict(category_id=ids[_mark(r, box)], bbox=xywh, area=xywh[2]*xywh[3], iscrowd=0, segmentation=[])
     if not r.mask or number is None: return note
-    with Image.open(r.mask) as im: runs = box_runs(np.asarray(im), number, box[1:])
+    runs = box_runs(read_pixels(r.mask), number, box[1:])
     area = sum(runs['counts'][1::2])
     return note | dict(segmentation=runs, area=float(area)) if area else note
 

@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from .pictures import open_image
+
 # %% ../nbs/00c_fingerprint.ipynb #c004
 _ABOVE = [(u, v) for v in range(11) for u in range(v) if u + v <= 10]       # 30 frequencies above the diagonal
 FREQUENCIES = np.array(_ABOVE + [(i, i) for i in range(1, 5)] + [(v, u) for u, v in _ABOVE]) # half cycles down, across; bit 0 first
@@ -28,9 +30,9 @@ _BASIS = np.cos(np.pi/(2*N_PIXELS)*(2*np.arange(N_PIXELS) + 1)*np.arange(11)[:, 
 def phash(
     im: Image.Image|str|Path, # a picture or its file; any mode of Pillow, any size
 ) -> str:                     # 16 hexadecimal digits, or '' for a picture too small or too flat to be told from another
-    "A perceptual hash: signs of the lowest cosine coefficients. Raises what Pillow raises for a file it cannot read"
+    "A perceptual hash: signs of the lowest cosine coefficients. Raises `OSError` for a file that cannot be read"
     if not isinstance(im, Image.Image):
-        with Image.open(im) as f:
+        with open_image(im) as f:
             f.draft(None, (2*N_PIXELS, 2*N_PIXELS))                          # a large JPEG is decoded at a fraction of its size
             return phash(f)
     if min(im.size) < MIN_SIDE: return ''

@@ -19,6 +19,7 @@ import pyvips
 from PIL import Image, ImageOps
 
 from .convention import DataError
+from .pictures import check_pixel_count, open_image
 
 pyvips.concurrency_set(1)         # work is spread over processes, one thread each
 pyvips.cache_set_max(0)           # no image is asked for twice: a cache would only hold memory
@@ -156,11 +157,17 @@ def decode(
     "Work on a file by libvips, or by Pillow where libvips does not read it (BMP, PPM, JPEG 2000). Raises `DataError` where neither does"
     new, held = pyvips.Image, isinstance(source, bytes)
     load = (new.new_from_buffer, source, '') if held else (new.new_from_file, str(source))
-    try: return work(lambda **options: load[0](*load[1:], fail_on='truncated', **options))
+    def opener(**options):
+        im = load[0](*load[1:], fail_on='truncated', **options)
+        check_pixel_count(im.width, im.height)
+        return im
+    try: return work(opener)
+    except DataError: raise
+    except OSError as e: raise DataError(f'{name}: not a readable image: {e}') from None
     except pyvips.Error as e: why = str(e).strip().splitlines()[-1].strip()
-    try: im = as_vips(Image.open(io.BytesIO(source) if held else source))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
-        raise DataError(f'{name}: not a readable image: {why}; {e}') from None
+    try:
+        with open_image(io.BytesIO(source) if held else source) as pil: im = as_vips(pil)
+    except (OSError, ValueError) as e: raise DataError(f'{name}: not a readable image: {why}; {e}') from None
     return work(lambda **options: im)
 
 def _one_if_grey(a, tolerance=2):
@@ -221,10 +228,10 @@ def _small(source):
     kind, most = SMALL.get(source[:2], ('', 0))
     if len(source) > 3*most or kind == 'PNG' and source[24:25] != b'\x08': return None
     try:
-        im = Image.open(io.BytesIO(source), formats=[kind])
-        if im.width*im.height > most or im.mode not in ('L', 'RGB') or 'transparency' in im.info: return None
-        a = np.asarray(ImageOps.exif_transpose(im) if {'exif', 'xmp', 'XML:com.adobe.xmp'} & {*im.info} else im)
-    except (OSError, SyntaxError, ValueError): return None
+        with open_image(io.BytesIO(source), [kind]) as im:
+            if im.width*im.height > most or im.mode not in ('L', 'RGB') or 'transparency' in im.info: return None
+            a = np.asarray(ImageOps.exif_transpose(im) if {'exif', 'xmp', 'XML:com.adobe.xmp'} & {*im.info} else im)
+    except OSError: return None
     return _one_if_grey(a, tolerance=0)     # the fewer channels, the sooner resized
 
 def fit_pixels(

@@ -17,11 +17,12 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from .clues import survey
-from .contents import find_masks, peek
-from .convention import DataError, Dataset, safe_name
+from .contents import find_masks
+from .bounds import safe_name
+from .convention import DataError, Dataset
 from .declared import declared_rows, raw_folder, read_rows
 from .fetch import archive_stem, open_raw
-from .probe import BAD_FILE
+from .pictures import open_image
 from .proposals import FAMILIES, Guess, try_guess
 
 # %% ../nbs/02d_guess.ipynb #c004
@@ -61,8 +62,8 @@ def _header(path, root):
     "Width, height and mode of an image by its first bytes; None when it is none, or lies elsewhere"
     if not Path(path).resolve().is_relative_to(Path(root).resolve()): return None
     try:
-        with peek(path) as im: return im.width, im.height, im.mode
-    except BAD_FILE: return None
+        with open_image(path) as im: return im.width, im.height, im.mode
+    except OSError: return None
 
 def _left_out(df, folder):
     "Reasons, how often, and a file of each; what differs from file to file taken out of the reason"
@@ -109,7 +110,7 @@ def plot_samples(
             line[0].set_title(f'{label} ({len(part)})', fontsize=8, loc='left')
             for ax, p in zip(line, part['path'].sample(min(n, len(part)), random_state=seed)):
                 if not _header(p, folder): continue
-                with peek(p) as im, suppress(*BAD_FILE): ax.imshow(im.convert('L' if im.mode[0] in 'L1I' else 'RGB'), cmap='gray')
+                with suppress(OSError), open_image(p) as im: ax.imshow(im.convert('L' if im.mode[0] in 'L1I' else 'RGB'), cmap='gray')
     fig.tight_layout()
     return fig
 

@@ -20,6 +20,7 @@ from PIL import Image
 from .convention import DataError, content_hash, file_sha256, link_file
 from .fit import fit_size
 from .patches import fit_windows
+from .pictures import open_image
 
 # %% ../nbs/03d_make.ipynb #c004
 def read_source(
@@ -98,12 +99,19 @@ def encode(
     Image.fromarray(a).save(f, 'JPEG', quality=quality, subsampling=0)
     return f.getvalue(), 'L' if a.ndim == 2 else 'RGB'
 
+def _open_mask(data, path):
+    "A mask, decoded. Raises `DataError` for what is none"
+    try:
+        with open_image(io.BytesIO(data)) as m: m.load()
+        return m
+    except OSError as e: raise DataError(f'{path}: not a readable mask: {e}') from None
+
 def _make_mask(path, window, size, cache, dst):
     "A mask's window, fitted as its image, as an indexed PNG"
     data, sha256 = read_source(path, '', limit=np.inf)
     key = f'{_key(sha256, window)}.png'
     if cache.get(key, dst): return
-    m, f = Image.open(io.BytesIO(data)), io.BytesIO()
+    m, f = _open_mask(data, path), io.BytesIO()
     if m.mode not in ('P', 'L') or m.size != size: raise DataError(f'{path}: a mask {m.mode} {m.size}; wanted indices, P or L, {size}')
     x0, y0, x1, y1 = window
     out = Image.fromarray(fit_size(x1 - x0, y1 - y0).mask(np.asarray(m)[y0:y1, x0:x1]))

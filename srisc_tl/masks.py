@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 from scipy import ndimage
 
-from .convention import DataError
+from .bounds import DataError, within
+from .pictures import open_image
 
 # %% ../nbs/00a_masks.ipynb #c004
 def _number(index, label):
@@ -27,11 +28,13 @@ def _inside(xy, w, h):
     x, y = xy.T
     x1, y1 = np.roll(x, -1), np.roll(y, -1)
     lo, hi = (np.clip(np.ceil(f(y, y1) - .5), 0, h).astype(int) for f in (np.minimum, np.maximum))
-    edge = np.repeat(np.arange(len(x)), hi - lo)
-    row = np.arange(len(edge)) + np.repeat(lo - np.cumsum(hi - lo) + (hi - lo), hi - lo)
-    at = x[edge] + (row + .5 - y[edge])*(x1 - x)[edge]/(y1 - y)[edge]
-    flips = np.zeros((h, w + 1), np.uint8)
-    np.add.at(flips, (row, np.clip(np.ceil(at - .5), 0, w).astype(int)), 1)
+    n, flips = hi - lo, np.zeros((h, w + 1), np.uint8)
+    within(int(n.sum()), 'max_crossings', 'rows of pixels that its lines pass')
+    for part in np.split(np.arange(len(x)), np.flatnonzero(np.diff(np.cumsum(n)//2**20)) + 1): # a million at a time: a zigzag has many
+        edge = np.repeat(part, n[part])
+        row = np.arange(len(edge)) + np.repeat(lo[part] - np.cumsum(n[part]) + n[part], n[part])
+        at = x[edge] + (row + .5 - y[edge])*(x1 - x)[edge]/(y1 - y)[edge]
+        np.add.at(flips, (row, np.clip(np.ceil(at - .5), 0, w).astype(int)), 1)
     return np.cumsum(flips, 1, dtype=np.uint8)[:, :w] & 1
 
 def _draw_polygon(out, points, number):
@@ -51,7 +54,7 @@ def _draw_polygon(out, points, number):
 def _draw_rle(out, data, number):
     "COCO's uncompressed run lengths"
     n = np.array(data['counts'], np.int64)
-    if tuple(data['size']) != out.shape or (n < 0).any() or n.sum() != out.size:
+    if tuple(data['size']) != out.shape or (n < 0).any() or (n > out.size).any() or n.sum() != out.size:
         raise ValueError(f"runs of {n.sum()} pixels for [h, w] = {data['size']}, in an image of {list(out.shape)}")
     out[np.repeat(np.arange(len(n)) % 2 > 0, n).reshape(out.shape[::-1]).T] = number
 
@@ -61,7 +64,7 @@ SEGMENTS = dict(polygon=_draw_polygon, rle=_draw_rle) # kind → how it is drawn
 def _open_mask(path, size):
     "A mask file, upright, and whether it is a JPEG. Another size is refused before anything is decoded"
     try:
-        with Image.open(path) as im:
+        with open_image(path) as im:
             jpeg = im.format in ('JPEG', 'MPO')
             up = ImageOps.exif_transpose(im) if sorted(im.size) == sorted(size) else im
             if up.size != size: raise DataError(f'mask {path} is {up.width} x {up.height}, its image {size[0]} x {size[1]}')

@@ -23,7 +23,8 @@ from matplotlib import pyplot as plt
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from .convention import content_hash, safe_name, whole_file
+from .bounds import safe_name
+from .convention import content_hash, whole_file
 from .sums import summed_file
 
 # %% ../nbs/12d_page.ipynb #c006

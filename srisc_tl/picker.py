@@ -16,7 +16,9 @@ import pandas as pd
 from ipywidgets import HTML, Button, Dropdown, HBox, Label, Layout, SelectMultiple, Text, VBox
 
 from .build import Corpus
-from .convention import DataError, upgraded, version
+from .changes import upgraded, version
+from .checked import read_record
+from .convention import DataError
 from .importance import human
 from .sheets import contact_sheet
 from .sums import summed_file
@@ -80,7 +82,7 @@ class ClassPicker(VBox):
         "Write the choice beside what the file says of other targets. Raises `DataError` where nothing is taken"
         if not self.taken: raise DataError('nothing is taken: mark classes and press "take"')
         path = Path(path)
-        table = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
+        table = read_record(path) if path.is_file() else {}
         table = upgraded('picks', table, table.pop('schema', 1), path) | {self.name: self.taken, 'schema': version('picks')}
         with summed_file(path) as part: part.write_text(json.dumps(table, indent=1, ensure_ascii=False), encoding='utf-8')
         self.says.value = f'{len(self.taken)} classes for {self.name} are in {path}'

@@ -8,19 +8,22 @@ Docs: https://srisc-tl.github.io/srisc_tl/pixels.html.md"""
 __all__ = ['MODES', 'SCHEMA', 'square', 'read_square', 'packed', 'check_pixels']
 
 # %% ../nbs/03e_pixels.ipynb #c002
-import json, os, shutil
+import io, json, os, shutil
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import PIL
+import pyarrow.parquet as pq
 from joblib import delayed
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .convention import DataError, file_sha256, table_hash, whole_dir
+from .checked import read_parquet, read_record
+from .convention import DataError, file_sha256, load_items, table_hash, whole_dir
 from .parallel import stream
+from .pictures import open_image
 
 # %% ../nbs/03e_pixels.ipynb #c004
 MODES = {1: 'L', 3: 'RGB'} # channels of the body's input → Pillow mode
@@ -44,8 +47,8 @@ def read_square(
 ) -> np.ndarray:    # [size, size, 3] or [size, size] uint8
     "An image file's pixels. Raises `DataError` for a file that is gone, or is no image"
     try:
-        with Image.open(path) as im: return square(im, size, n_in)
-    except (OSError, SyntaxError) as e: raise DataError(f'{path}: cannot be read as an image: {e}') from None
+        with open_image(path) as im: return square(im, size, n_in)
+    except OSError as e: raise DataError(f'{path}: cannot be read as an image: {e}') from None
 
 # %% ../nbs/03e_pixels.ipynb #c007
 SCHEMA = 1 # raised whenever what a pixel file holds changes
@@ -59,7 +62,10 @@ def _items_hash(root):
 def _stamp(file): return (s := os.stat(file)).st_mtime_ns, s.st_size, s.st_ino
 
 @lru_cache(64)
-def _hash(file, *stamp): return table_hash(pd.read_parquet(file, columns=['path', 'sha256']), ['path', 'sha256'])
+def _hash(file, *stamp): return table_hash(read_parquet(file, ['path', 'sha256']), ['path', 'sha256'])
+
+@lru_cache(64)
+def _rows(file, hash): return pq.ParquetFile(file).metadata.num_rows
 
 @lru_cache(64)
 def _sha256(file, *stamp): return file_sha256(file)      # once a process
@@ -76,7 +82,7 @@ def _decode(file, offset, paths, size, n_in):
 
 def _pack(file, root, size, n_in, n_jobs):
     "Write the pixel file and then its record under temporary names, then rename both: what has its record is whole"
-    items, hash = pd.read_parquet(Path(root)/'items.parquet', columns=['path']), _items_hash(root)
+    items, hash = load_items(Path(root)/'items.parquet', ['path']), _items_hash(root)
     shape, making = _shape(len(items), size, n_in), file.with_suffix('.making')
     with whole_dir(making) as folder:                       # its name holds this process: what killed ones left is removed
         need, free, tmp = int(np.prod(shape)), shutil.disk_usage(folder).free, folder/file.name
@@ -85,7 +91,7 @@ def _pack(file, root, size, n_in, n_jobs):
             np.lib.format.write_array_header_1_0(f, dict(descr='|u1', fortran_order=False, shape=shape))
             start, each = f.tell(), need//max(1, len(items))
             f.truncate(start + need)
-        jobs = (delayed(_decode)(tmp, start + i*each, [os.path.join(root, p) for p in items['path'][i:i + 128]], size, n_in)
+        jobs = (delayed(_decode)(tmp, start + i*each, items['path'][i:i + 128].tolist(), size, n_in)
                 for i in range(0, len(items), 128))
         with tqdm(None, f'pack at {size} px', len(items), unit='img', leave=False, disable=None) as bar:
             for n in stream(jobs, n_jobs, ordered=False, batch_size=1): bar.update(n)
@@ -107,17 +113,29 @@ def packed(
     file, hash = Path(root)/'pixels'/f'{size}x{n_in}.npy', _items_hash(root)
     if not (file.is_file() and file.with_suffix('.json').is_file()): _pack(file, root, size, n_in, n_jobs)
     if why := _state(file, hash, verify): raise DataError(f'{file} {why}; delete it, and it is made anew')
-    return np.load(file, mmap_mode='r')
+    return _mapped(file, _expected(file, hash))
+
+def _mapped(file, shape):
+    "A pixel file as an array. Raises `ValueError` where its head or size is not what this shape gives: no head of a stranger's is parsed"
+    np.lib.format.write_array_header_1_0(head := io.BytesIO(), dict(descr='|u1', fortran_order=False, shape=shape))
+    n, size = len(head.getvalue()), os.path.getsize(file)
+    with open(file, 'rb') as f: same = f.read(n) == head.getvalue()
+    if not same or size != n + int(np.prod(shape, dtype=object)): raise ValueError(f'{file}: not the pixels of {shape}')
+    return np.memmap(file, np.uint8, 'r', n, shape)
+
+def _expected(file, hash):
+    "The shape that a pixel file should have, by its name and the corpus' rows"
+    return _shape(_rows(str(file.parent.parent/'items.parquet'), hash), *map(int, file.stem.split('x')))
 
 def _state(file, hash, verify=True):
     "What is wrong with a pixel file; '' if nothing is"
     try:
-        record = json.loads(file.with_suffix('.json').read_text())
+        record = read_record(file.with_suffix('.json'), 'items', 'schema', 'sha256')
         if record['items'] != hash: return 'is stale: the corpus changed since it was made'
         if record['schema'] != SCHEMA: return f"is of schema {record['schema']}, this version reads {SCHEMA}"
-        whole = np.load(file, mmap_mode='r').shape == tuple(record['shape'])
-        if whole and (not verify or _sha256(str(file), *_stamp(file)) == record['sha256']): return ''
-    except (OSError, ValueError, KeyError): pass
+        _mapped(file, _expected(file, hash))
+        if not verify or _sha256(str(file), *_stamp(file)) == record['sha256']: return ''
+    except (OSError, ValueError, TypeError): pass
     return 'is damaged: it does not agree with its record'
 
 # %% ../nbs/03e_pixels.ipynb #c009

@@ -17,7 +17,8 @@ import pandas as pd
 from joblib import delayed, effective_n_jobs
 from tqdm.auto import tqdm
 
-from .convention import DataError, safe_name
+from .bounds import safe_name
+from .convention import DataError
 from .fit import HI, LO, fit_size, resize_pad # resize_pad is no part of the below: it is looked for here
 from .make import Cache, make_batch
 from .parallel import stream

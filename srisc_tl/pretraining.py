@@ -18,7 +18,8 @@ from fastai.vision.all import rank_distrib
 from .build import TRAINS_ON, Corpus, build_corpus, load_corpus
 from .chain import open_target, select_to
 from .consolidate import load_zoo
-from .convention import DataError, Dataset, content_hash, safe_name
+from .bounds import safe_name
+from .convention import DataError, Dataset, content_hash
 from .corpus import balanced_weights
 from .lineage import family_tree
 from .planning import as_text, first_here, pretrain_all, training_plan, what_ran

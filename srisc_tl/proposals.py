@@ -9,11 +9,12 @@ __all__ = ['LOOK', 'OPENING', 'LISTS', 'IN_SPLIT', 'GOOD', 'FAMILIES', 'Guess', 
            'by_sidecar', 'by_layout', 'by_coco', 'by_mask']
 
 # %% ../nbs/02cc_proposals.ipynb #c002
-import json, os, re
+import os, re
 from collections import Counter
 from dataclasses import dataclass, field
 
 from .annotations import LAYOUTS
+from .bounds import from_json, read_bytes
 from .clues import NO_LABELS, Survey, besides, find_pairs, pair_rule, rate_labels, split_path
 from .coco import READERS
 from .contents import annotation_kind, image_index, label_column, mask_classes, names_file, other_columns, sniff_table
@@ -234,8 +235,8 @@ def by_layout(
 # %% ../nbs/02cc_proposals.ipynb #c019
 def _coco_head(s, file, index):
     "Folder that the images of a COCO file are named from, '' where that is not clear; None when it is none"
-    try: names = [str(o['file_name']) for o in json.loads((s.root/file).read_text(encoding='utf-8-sig'))['images'][:500]]
-    except (ValueError, LookupError, TypeError, RecursionError): return None
+    try: names = [str(o['file_name']) for o in from_json(read_bytes(s.root/file))['images'][:500]]
+    except (OSError, ValueError, LookupError, TypeError): return None
     found = [p[:-len(n)].rstrip('/') for n in names for p in index.get(n.rsplit('/', 1)[-1].lower(), []) if p.lower().endswith(n.lower())]
     return Counter(found).most_common(1)[0][0] if found else None
 

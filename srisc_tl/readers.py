@@ -20,6 +20,7 @@ from PIL import Image
 
 from .convention import DataError
 from .masks import draw_mask, mask_boxes
+from .pictures import open_image
 
 # %% ../nbs/02_readers.ipynb #c004
 IMAGE_SUFFIXES = set('.bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp'.split())
@@ -185,8 +186,8 @@ def upright_size(
 ) -> tuple:         # width, height
     "An image's size with its EXIF orientation applied. Raises `ValueError` when it is no image"
     try:
-        with Image.open(path) as im: return im.size[::-1] if Image.Image.getexif(im).get(0x0112) in (5, 6, 7, 8) else im.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e: raise ValueError(f'not a readable image: {e}') from None
+        with open_image(path) as im: return im.size[::-1] if Image.Image.getexif(im).get(0x0112) in (5, 6, 7, 8) else im.size
+    except OSError as e: raise ValueError(f'not a readable image: {e}') from None
 
 def rle_counts(
     mask: np.ndarray, # bool [H, W]

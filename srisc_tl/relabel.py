@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from .convention import DataError, upgraded, version
+from .changes import upgraded_table, version
+from .checked import load_csv
+from .convention import DataError
 from .sums import summed_file
 
 # %% ../nbs/03i_relabel.ipynb #c004
@@ -25,9 +27,7 @@ def load_overlay(
     "Corrections of labels. Raises `DataError` where there is no such table, it is newer, or it names an image twice"
     path = Path(path)
     if not path.is_file(): raise DataError(f'{path}: no such file')
-    try: df = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, UnicodeDecodeError) as e: raise DataError(f'{path}: no table of corrections: {e}') from e
-    df = upgraded('overlay', df, max(df.pop('schema'), default=1) if 'schema' in df else 1, path)
+    df = upgraded_table('overlay', load_csv(path, 'table of corrections', dtype=str, keep_default_na=False), path)
     if lack := [c for c in COLUMNS[:4] if c not in df]: raise DataError(f'{path}: no table of corrections, it lacks {", ".join(lack)}')
     if (twice := df.duplicated(['dataset', 'sha256'])).any(): raise DataError(f'{path}: names an image twice: {df.loc[twice, ["dataset", "sha256"]].iloc[0].to_list()}')
     return df.reindex(columns=COLUMNS, fill_value='')

@@ -18,7 +18,9 @@ import safetensors.torch as st
 import torch
 from fastai.vision.all import Callback, CancelEpochException, rank_distrib
 
-from .convention import DataError, upgraded, version, whole_file
+from .bounds import DataError, from_json
+from .changes import upgraded, version
+from .convention import whole_file
 
 # %% ../nbs/06e_resume.ipynb #c004
 def seed_batch(
@@ -58,9 +60,10 @@ def read_place(
 ) -> dict:          # as it was given there
     "Where a saved training is, from the head of its file. Raises `DataError` for a file that is damaged, newer, or something else"
     try:
-        with safetensors.safe_open(path, 'pt') as f: place = json.loads(f.metadata()['place'])
+        with safetensors.safe_open(path, 'pt') as f: place = from_json(f.metadata()['place'])
+        if not isinstance(place, dict): raise TypeError(f'a place of {type(place).__name__}')
         found = place.get('schema', 1)
-    except (safetensors.SafetensorError, TypeError, KeyError, ValueError, AttributeError) as e:
+    except (safetensors.SafetensorError, OSError, TypeError, KeyError, ValueError, RuntimeError, AttributeError) as e:
         raise DataError(f'{path}: not the state of a training, or damaged ({e}); remove it to begin anew') from e
     return upgraded('state', place, found, path)
 

@@ -17,9 +17,11 @@ from pathlib import Path
 from fastcore.basics import chunked
 
 from .backbone import Checkpoint
+from .bounds import from_json, read_bytes, read_toml, safe_name
 from .build import Corpus
 from .chain import Clock, Run, Settings
-from .convention import DataError, content_hash, safe_name, tomllib, upgraded
+from .changes import upgraded
+from .convention import DataError, content_hash
 from .experiment import Store, check_names, get_trials, run_study
 from .finetune import revision
 from .planning import fresh_workers, pretrain_all, stages_to_run
@@ -39,9 +41,7 @@ def read_human(
     path: str|Path, # TOML, or JSON where its name ends so: target = ["industry", "dataset/class"]
 ) -> dict:          # like `HUMAN`
     "Picks by hand from a file. Raises `DataError` for a file that is none, or a newer one"
-    try:
-        text = Path(path).read_text(encoding='utf-8')
-        table = json.loads(text) if Path(path).suffix == '.json' else tomllib.loads(text)
+    try: table = from_json(read_bytes(path)) if Path(path).suffix == '.json' else read_toml(path, 'picks by hand')
     except (OSError, ValueError) as e: raise DataError(f'cannot read picks by hand from {path}: {e}') from None
     if isinstance(table, dict): table = upgraded('picks', table, table.pop('schema', 1), path)
     wrong = [k for k, v in table.items() if not (isinstance(v, list) and v and all(isinstance(o, str) for o in v))] if isinstance(table, dict) else ['all of it']

@@ -23,6 +23,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from .convention import DataError
 from .fit import HI, fit_size
+from .pictures import open_image
 
 # %% ../nbs/04a_sheets.ipynb #c006
 MARK = (255, 130, 0) # orange: rare on products, and seen on dark and bright
@@ -34,13 +35,14 @@ def thumb(
     size: int = 96,   # pixels of the longer side at most; a smaller image is not enlarged
 ) -> Image.Image:     # mode L or RGB
     "A small copy with its defects outlined from outside, so that the line hides nothing of them. Raises OSError for what is no image"
-    im = Image.open(path)
-    width = im.width
-    im.thumbnail((size, size))
+    with open_image(path) as im:
+        width = im.width
+        im.thumbnail((size, size))
+        im.load()                              # an image that is small already was not read yet
     if not (mask or len(boxes)): return im if im.mode == 'L' else im.convert('RGB')
     im, s = im.convert('RGB'), im.width/width
     if mask:
-        there = Image.fromarray(np.where(np.asarray(Image.open(mask)), 255, 0).astype(np.uint8))
+        with open_image(mask) as marks: there = Image.fromarray(np.where(np.asarray(marks), 255, 0).astype(np.uint8))
         there = there.resize(im.size, Image.Resampling.BOX).point(lambda v: 255*(v > 0))          # a speck stays a speck
         im.paste(MARK, mask=ImageChops.subtract(there.filter(ImageFilter.MaxFilter(3)), there))
     else:
@@ -131,7 +133,8 @@ def contrast(
     def spread(r):
         x0, y0, x1, y1 = r.window
         f = fit_size(x1 - x0, y1 - y0)
-        try: im = Image.open(r.path).convert('L')
+        try:
+            with open_image(r.path) as im: im = im.convert('L')
         except OSError: return np.nan
         return np.asarray(im.crop((f.dx, f.dy, f.dx + f.inner[0], f.dy + f.inner[1]))).std()
     part = df.sample(min(n, len(df)), random_state=seed)

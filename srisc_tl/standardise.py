@@ -19,19 +19,21 @@ from joblib import delayed
 from tqdm.auto import tqdm
 
 from . import __version__
-from .convention import DATASETS, DataError, Dataset, check_items, items_frame, read_record
+from .checked import read_record
+from .convention import DATASETS, DataError, Dataset, check_items, items_frame
 from .declared import SEVERAL, raw_folder, read_rows, settle
 from .fetch import ARCHIVE_SUFFIXES, archive_stem, left_out, open_raw
 from .parallel import stream
-from .probe import BAD_FILE, MAX_PIXELS, examine
-from .voc import save_voc
+from .pictures import BAD_FILE
+from .probe import examine
+from .voc import read_facts, save_voc
 
 # %% ../nbs/02c_standardise.ipynb #c004
 def _examined(ds, raw, n_jobs):
     "Rows of a dataset, all looked into, and the folder that was read. Raises `DataError` when no image is found"
     folder, rows = read_rows(ds, raw_folder(ds, raw))
     todo = [r for r in rows if not r['reason']]
-    jobs = (delayed(examine)(r, str(folder), ds.args.get('max_pixels', MAX_PIXELS)) for r in todo)
+    jobs = (delayed(examine)(r, str(folder), ds.args.get('max_pixels')) for r in todo)
     seen = tqdm(stream(jobs, n_jobs, batch_size=32), ds.name, len(todo), unit='img', leave=False, disable=None)
     settled = iter([settle(ds, r, o) for o, r in zip(seen, todo)])
     return [r if r['reason'] else next(settled) for r in rows], folder
@@ -87,9 +89,9 @@ def _fingerprint(ds, source):
 def _facts(root):
     "`dataset.json` of a standardised set; empty where there is none, or images are missing"
     try:
-        facts = read_record(root/'dataset.json', kind='dataset')
+        facts = read_facts(root, 'dataset', 'industry', 'images', 'counts', 'skipped', 'fingerprint', 'made', 'declared')
         return facts if len(os.listdir(root/'JPEGImages')) == facts['images'] else {}
-    except (OSError, ValueError, KeyError): return {}
+    except (OSError, DataError): return {}
 
 def _row(facts, state, error=''):
     "A line of the table of what was done"

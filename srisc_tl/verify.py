@@ -15,7 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 from .check import check_report, check_zoo
-from .convention import DataError, file_sha256, read_record
+from .checked import read_record
+from .convention import DataError, file_sha256
 from .experiment import Store
 from .importing import PartError
 from .pixels import check_pixels

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 
 from .build import Corpus
-from .convention import DataError, upgraded, version
+from .changes import upgraded, upgraded_table, version
+from .checked import load_csv, read_parquet
+from .convention import DataError
 from .corpus import item_weights
 from .importance import mean_weights
 from .sums import summed_file
@@ -39,8 +41,9 @@ def load_weights(
 ) -> np.ndarray:    # one an image of `source`, and not a bit changed
     "Weights of images from a file. Raises `DataError` where there are none, or where they are of another corpus"
     df = _read(path)
-    same = len(df) == len(source) and all((df[c].to_numpy() == source.items[c].to_numpy()).all() for c in ('row', 'sha256'))
+    same = len(df) == len(source) and pd.api.types.is_integer_dtype(df['row']) and pd.api.types.is_string_dtype(df['sha256']) and all((df[c].to_numpy() == source.items[c].to_numpy()).all() for c in ('row', 'sha256'))
     if not same: raise DataError(f'{path}: weights of {len(df):,} images that are not those of {source}: select anew')
+    if not pd.api.types.is_numeric_dtype(df['weight']): raise DataError(f'{path}: the weights are no numbers, but {df["weight"].dtype}')
     return item_weights(source, df['weight'].to_numpy())
 
 def weight_facts(
@@ -50,8 +53,7 @@ def weight_facts(
     return _read(path).attrs
 
 def _read(path):
-    try: df = pd.read_parquet(path)
-    except (OSError, ValueError) as e: raise DataError(f'{path}: no Parquet file of weights ({e})') from e
+    df = read_parquet(path)
     if lacks := {'row', 'sha256', 'weight'} - set(df): raise DataError(f'{path}: the column {sorted(lacks)} is missing; there are {list(df)}')
     return upgraded('weights', df, df.attrs.pop('schema', 1), path)
 
@@ -63,9 +65,7 @@ def read_class_weights(
 ) -> pd.Series:     # by class
     "Class weights from a file. Raises `DataError` for a file that is none"
     kinds = dict(dtype={'cls': str, 'weight': float}, keep_default_na=False, na_values={'weight': ['', 'nan', 'NaN']}) # NA may be a class
-    try: df = pd.read_csv(path, **kinds)
-    except (OSError, ValueError) as e: raise DataError(f'{path}: no CSV of class weights ({e})') from e
-    df = upgraded('weights', df, max(df.pop('schema'), default=1) if 'schema' in df else 1, path)
+    df = upgraded_table('weights', load_csv(path, 'CSV of class weights', **kinds), path)
     if lacks := {'cls', 'weight'} - set(df): raise DataError(f'{path}: the column {sorted(lacks)} is missing; there are {list(df)}')
     if df['cls'].duplicated().any(): raise DataError(f'{path}: several weights for {df["cls"][df["cls"].duplicated()].iloc[0]!r}')
     if 'kind' in df and (df['kind'] == MEANS).any(): raise DataError(f'{path}: means of weights that are the images\': those are in {image_file(path).name} beside it')
@@ -100,6 +100,5 @@ def load_selection(
     "A selector's weights from its files, never means in the place of weights. Raises `DataError` for a file that is none, or of another corpus"
     path = Path(path)
     if path.suffix == '.parquet': return load_weights(path, source)
-    try: head = pd.read_csv(path, usecols=lambda c: c == 'kind', dtype=str)
-    except (OSError, ValueError) as e: raise DataError(f'{path}: no CSV of class weights ({e})') from e
+    head = load_csv(path, 'CSV of class weights', usecols=lambda c: c == 'kind', dtype=str)
     return load_weights(image_file(path), source) if (head == MEANS).any(axis=None) else read_class_weights(path)

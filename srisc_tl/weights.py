@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from timm.data import constants, infer_imagenet_subset
 from torch import nn
 
-from .backbone import (PLAIN, SCHEMA, Checkpoint, arch_home, get_head, get_model, input_side, load_checkpoint, load_state,
+from .backbone import (ODD_TENSORS, PLAIN, SCHEMA, Checkpoint, arch_home, get_head, get_model, input_side, load_checkpoint, load_state,
                                normalize_stats, save_checkpoint)
 from .convention import DataError, content_hash, file_sha256
 from .imagenet import imagenet_checkpoint, imagenet_classes, last_norm, linear_head, rename_lite
@@ -33,9 +33,10 @@ NESTED = ('state_dict_ema', 'model_ema', 'state_dict', 'model_state_dict', 'mode
 ODD = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError)    # what a reader raises of what is not meant for it
 
 REASONS = {    # what torch.load says → what it means
-    r'GLOBAL (\S+) was not': 'it needs {}, and a pickle that calls more than tensors can run programs',
+    r'GLOBAL (\S+) (?:was not|whose module)': 'it needs {}, and a pickle that calls more than tensors can run programs',
     r'TorchScript archive': 'it is a TorchScript program; save its state_dict()',
-    r'central directory|Unsupported operand|EOF': 'it is cut short, or no file of torch.save'}
+    r'central directory|Unsupported operand|EOF': 'it is cut short, or no file of torch.save',
+    r'Weights only load failed': 'it holds more than tensors and plain values, and such a pickle can run programs'} # torch's own text says how to run them
 
 def _pickled(file):
     try:
@@ -50,7 +51,7 @@ def _pickled(file):
 
 def _safetensors(file):
     try: return st.load_file(file)
-    except (SafetensorError, OSError) as e: raise DataError(f'{file}: no whole safetensors file ({e})') from e
+    except (SafetensorError, *ODD_TENSORS) as e: raise DataError(f'{file}: no whole safetensors file ({e})') from e
 
 READ = {'.safetensors': _safetensors, **dict.fromkeys(('.pth', '.pt', '.bin', '.ckpt', '.tar'), _pickled)}    # file name's end → reader
 

@@ -120,7 +120,7 @@ def test_no_link_is_broken(site, seen):
 def test_links_between_pages(soup):
     "A name in backticks leads to its entry, also where another room has it"
     links = {a.get_text(): a['href'] for a in soup('finetune.html').select('article p a.reference.internal, article td a.reference.internal')}
-    assert links['Corpus'] == 'build.html#srisc_tl.build.Corpus' and links['DataError'] == 'convention.html#srisc_tl.convention.DataError'
+    assert links['Corpus'] == 'build.html#srisc_tl.build.Corpus' and links['DataError'] == 'bounds.html#srisc_tl.bounds.DataError'
     assert [a for a in soup('index.html').select('article a.reference.internal') if a['href'].startswith('convention.html')]
 
 def test_pictures_have_a_text(seen, soup):

@@ -6,7 +6,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from srisc_tl.convention import SCHEMAS, DataError, load_items, read_record, safe_name, save_items, version
+from srisc_tl.bounds import safe_name
+from srisc_tl.changes import SCHEMAS, version
+from srisc_tl.checked import read_record
+from srisc_tl.convention import DataError, load_items, save_items
 
 def put(path, record):
     path.parent.mkdir(parents=True, exist_ok=True)
