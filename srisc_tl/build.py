@@ -53,7 +53,8 @@ def load_corpus(
     path = Path(path).resolve()
     if not (path/'corpus.json').is_file(): raise DataError(f'no corpus at {path}: it has no corpus.json')
     record = read_record(path/'corpus.json', 'name')
-    record = upgraded('corpus', record, record.get('schema', record.get('recipe', {}).get('schema', 1)), path/'corpus.json')  # the first ones: only in the recipe
+    recipe = record.get('recipe')                # the first ones say it there only
+    record = upgraded('corpus', record, record.get('schema', recipe.get('schema', 1) if isinstance(recipe, dict) else 1), path/'corpus.json')
     items = load_items(path/'items.parquet', columns)
     return Corpus(items.assign(root=str(path), row=np.arange(len(items))), record['name'], record)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from fastcore.basics import listify
 from fastcore.script import CliError
 
 if sys.version_info >= (3, 11): import tomllib
@@ -174,7 +175,7 @@ def check_items(
 
 # %% ../nbs/00_convention.ipynb #c028
 SCHEMAS = dict( # kind of file → steps, each from what a file of version 1, 2, ... holds to what the next one would
-    items=[], dataset=[lambda r: dict(lists={o: safe_name(o) for o in r.get('labels', ())}, derived_from=r.get('family', '')) | r],
+    items=[], dataset=[lambda r: dict(lists={str(o): safe_name(o) for o in listify(r.get('labels'))}, derived_from=r.get('family', '')) | r],
     corpus=[lambda r: dict(sources={}) | r], checkpoint=[], model=[], state=[], store=[], trials=[], weights=[], overlay=[], picks=[],
     scores=[lambda df: df[:0]]) # values of the first are computed anew
 
