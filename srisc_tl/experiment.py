@@ -163,13 +163,14 @@ class Store:
         self.path = Path(path)
         if not create and not self.path.is_file(): raise DataError(f'{path}: no such store of results; srisc_run makes one')
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        begun = self._size()
+        size = lambda: self.path.stat().st_size if self.path.exists() else 0
+        begun = size()
         with self.open() as con:
             made, hidden = con.execute('SELECT name, type, sql FROM sqlite_master').fetchall(), [o[1] for o in con.execute('PRAGMA table_xinfo(trials)') if o[6]]
         odd = [f'{kind} {name!r}' for name, kind, sql in made if kind in ('view', 'trigger') or 'VIRTUAL' in str(sql).upper()[:40]] + [f'computed column {o!r}' for o in hidden]
         if odd: raise DataError(f'{path}: no store of srisc_tl results, it runs a program of its own: {odd[0]}')
         tables = {name for name, kind, _ in made if kind == 'table'}
-        if not tables and begun and (n := self._size()): raise DataError(f'{path}: {n:,} bytes without a table: a damaged store, or none')
+        if not tables and begun and (n := size()): raise DataError(f'{path}: {n:,} bytes without a table: a damaged store, or none')
         if not tables: self._create()
         elif 'schema_version' not in tables: raise DataError(f'{path}: an SQLite file, but no store of srisc_tl results')
         with self.open() as con: found, = con.execute('SELECT max(version) FROM schema_version').fetchone()
@@ -184,8 +185,6 @@ class Store:
                 yield con
                 con.execute('COMMIT')
         except (sqlite3.Error, pd.errors.DatabaseError, UnicodeError, OverflowError) as e: raise DataError(f'{self.path}: cannot be used as a store of results ({e})') from e
-
-    def _size(self): return self.path.stat().st_size if self.path.exists() else 0
 
     def _create(self):
         with self.open('IMMEDIATE') as con:

@@ -47,8 +47,13 @@ def ray():
     ray = pytest.importorskip('ray', reason='needs Ray: pip install "srisc_tl[ray]"')
     from ray.util.joblib import register_ray
     register_ray()
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _system_config={'metrics_report_interval_ms': 0},
-             runtime_env={'env_vars': {k: os.environ[k] for k in ('PYTHONPATH', 'OMP_NUM_THREADS') if k in os.environ}})
+    env = {k: os.environ[k] for k in ('PYTHONPATH', 'OMP_NUM_THREADS') if k in os.environ}
+    for left in (2, 1, 0):                                  # a node has 30 seconds to start, which a busy machine may not give it
+        try: ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={'env_vars': env})
+        except Exception as e:
+            ray.shutdown()
+            if not left or 'timed out during startup' not in str(e): raise
+        else: break
     try: yield
     finally: ray.shutdown()
 
