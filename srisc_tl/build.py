@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from .consolidate import class_counts, consolidate, drop_rows
-from .changes import upgraded, version
+from .changes import version
 from .checked import read_record
 from .convention import DataError, content_hash, file_sha256, load_items, save_items, table_hash, whole_dir
 from .duplicates import drop_duplicates, find_leaks
@@ -56,8 +56,7 @@ def load_corpus(
     "Open a built corpus. Raises `DataError` when the folder holds none, or a damaged or newer one"
     path = Path(path).resolve()
     if not (path/'corpus.json').is_file(): raise DataError(f'no corpus at {path}: it has no corpus.json')
-    record = read_record(path/'corpus.json', 'name', kinds=RECORD)
-    record = upgraded('corpus', record, record.get('schema', record.get('recipe', {}).get('schema', 1)), path/'corpus.json')  # the first ones: only in the recipe
+    record = read_record(path/'corpus.json', 'name', kind='corpus', kinds=RECORD)
     items = load_items(path/'items.parquet', columns)
     if 'cls' not in items or not pd.api.types.is_string_dtype(items['cls']): raise DataError(f'{path}: no items of a corpus, they lack their classes')
     if 'window' in items and not items['window'].map(lambda w: len(w) == 4 if isinstance(w, (list, np.ndarray)) else False).all(): raise DataError(f'{path}: no items of a corpus, their windows are not four numbers')

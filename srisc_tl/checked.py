@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from defusedxml.ElementTree import XMLParser, parse
 
 from .bounds import DataError, from_json, read_bytes, within
-from .changes import upgraded
+from .changes import known_version, upgraded
 
 # %% ../nbs/00_checked.ipynb #c004
 class _Shallow(TreeBuilder):
@@ -78,6 +78,7 @@ def read_record(
     except (OSError, ValueError) as e: raise DataError(f'{path}: no record in JSON ({e})') from e
     lacks = [k for k in keys if k not in record] if isinstance(record, dict) else keys or ('keys',)
     if lacks: raise DataError(f'{path}: a record of something else, without {", ".join(map(repr, lacks))}')
+    if kind: known_version(kind, record.get('schema', 1), path)               # of a newer one nothing else can be said
     fits = lambda v, kind: isinstance(v, list) and all(isinstance(o, kind[0]) for o in v) if isinstance(kind, list) else isinstance(v, kind)
     odd = [f'{k} = {record[k]!r:.60}' for k, kind in kinds.items() if k in record and not fits(record[k], kind)]
     if odd: raise DataError(f'{path}: a record of something else: {"; ".join(odd)}')

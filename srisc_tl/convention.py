@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from .bounds import DataError, read_toml
+from .bounds import DataError, from_json, read_toml
 from .changes import upgraded, version
 from .checked import read_parquet
 

@@ -21,7 +21,6 @@ from tqdm.auto import tqdm
 
 from .augment import Jitter, RowNormalize, relight, turn
 from .build import Corpus
-from .checked import read_record
 from .convention import DataError
 from .export_items import VOID, marked_items
 from .fit import Fit

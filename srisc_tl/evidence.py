@@ -22,7 +22,7 @@ from .backbone import Checkpoint, load_checkpoint
 from .build import Corpus
 from .checked import read_parquet
 from .comparison import finished
-from .changes import upgraded, version
+from .changes import upgraded_table, version
 from .convention import DataError
 from .corpus import nested_subsets
 from .distances import NEEDS, SCORES, get_scores

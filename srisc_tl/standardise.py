@@ -19,7 +19,6 @@ from joblib import delayed
 from tqdm.auto import tqdm
 
 from . import __version__
-from .checked import read_record
 from .convention import DATASETS, DataError, Dataset, check_items, items_frame
 from .declared import SEVERAL, raw_folder, read_rows, settle
 from .fetch import ARCHIVE_SUFFIXES, archive_stem, left_out, open_raw

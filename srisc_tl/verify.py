@@ -8,7 +8,7 @@ Docs: https://srisc-tl.github.io/srisc_tl/verify.html.md"""
 __all__ = ['Kind', 'KINDS', 'find_things', 'check_paths_at']
 
 # %% ../nbs/13f_verify.ipynb #c002
-import os, shlex
+import shlex
 from collections import namedtuple
 from pathlib import Path
 
