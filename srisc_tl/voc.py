@@ -149,8 +149,7 @@ def save_voc(
         _save_lists(new, names, dict(zip(labels, lists)), d/'ImageSets')
         save_items(new, d/'items.parquet')
         skipped.to_csv(d/'skipped.csv', index=False)
-        facts = _facts(df, labels, lists, skipped) | (record or {})
-        (d/'dataset.json').write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding='utf-8')
+        (d/'dataset.json').write_text(json.dumps(_facts(df, labels, lists, skipped) | (record or {}), indent=1, ensure_ascii=False), encoding='utf-8')
         write_sums(d, dict(zip(new['path'], new['sha256'])))
     return root
 

@@ -142,7 +142,7 @@ WRITERS = {
 @contextlib.contextmanager
 def place(i, writer, disk=False):
     "A folder to write in, maybe a disk of its own"
-    d = Path(tempfile.mkdtemp(prefix='srisc_faults_'))
+    d = Path(tempfile.mkdtemp(prefix='faults_'))
     try:
         if disk: subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', d], check=True)
         if writer.inside: shutil.copytree(o := getattr(i, writer.inside), d/o.name, ignore=shutil.ignore_patterns('pixels'))
@@ -174,8 +174,9 @@ def child(call, before=lambda: None):
         except DataError as e: code, said = 3, str(e)
         except OSError as e: code, said = (4 if e.filename else 5), str(e)
         except BaseException as e: code, said = 5, f'{type(e).__name__}: {e}'
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,)*2)
-        os.write(into, said.encode()[:4000]), os._exit(code)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],)*2)
+        try: os.write(into, said.encode(errors='replace')[:4000])
+        finally: os._exit(code)
     os.close(into)
     with open(out, 'rb') as f: said = f.read().decode(errors='replace')
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
@@ -219,7 +220,7 @@ def killer(d, kind, at):
     "Make this process end there"
     if kind == 'byte':
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        return resource.setrlimit(resource.RLIMIT_FSIZE, (at, at))
+        return resource.setrlimit(resource.RLIMIT_FSIZE, (at, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     left = [at]
     def hit(what):
         left[0] -= what == kind
@@ -278,7 +279,7 @@ def full_disk(i, writer, n, calm):
                 with open(d/'filler', 'wb', buffering=0) as f, contextlib.suppress(OSError):
                     while True: f.write(bytes(4096))
                 os.truncate(d/'filler', max(0, (d/'filler').stat().st_size//4096 - blocks*k//(2*n))*4096)
-            limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size*k//n,)*2)
+            limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size*k//n, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
             state, why, failed = refused(i, writer, d, calm, fill if disk else limit, (lambda: (d/'filler').unlink()) if disk else (lambda: None))
             yield f'{k}', state, why, failed
 
