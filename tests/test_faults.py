@@ -436,7 +436,8 @@ if __name__ == '__main__':
     n, names = int(sys.argv[1]) if len(sys.argv) > 1 else 4, sys.argv[2:] or WRITERS
     with tempfile.TemporaryDirectory() as tmp:
         found = pd.DataFrame(matrix(Inputs(Path(tmp)), n, names))
-    print(found[(found['state'] == 'lost') | (found['why'] != '')].to_string(max_colwidth=150))
+    odd = found[(found['state'] == 'lost') | found['why'].str.startswith('left behind')]
+    print(odd.to_string(max_colwidth=150) if len(odd) else f"{found['hit'].sum():,} of {len(found):,} faults came before the end of the run")
     count = found.groupby(['writer', 'fault'])['state'].value_counts().unstack(fill_value=0).reindex(columns=['survived', 'detected', 'lost'], fill_value=0)
-    cell = count.apply(lambda r: f"{r['survived']} / {r['detected']} / {r['lost']}", axis=1).unstack().reindex(index=list(names), columns=list(FAULTS))
-    print(cell.fillna('').to_markdown() if sys.modules.get('tabulate') else '\n'.join(['| writer | ' + ' | '.join(cell) + ' |', '|---|' + '---|'*len(cell.columns), *(f'| {k} | ' + ' | '.join(map(str, r)) + ' |' for k, r in zip(cell.index, cell.fillna('').to_numpy()))]))
+    cell = count.astype(str).agg(' / '.join, axis=1).unstack().reindex(index=list(names), columns=list(FAULTS)).fillna('')
+    print('\n'.join(['| writer | ' + ' | '.join(cell) + ' |', '|---|' + '---|'*len(cell.columns), *(f'| {k} | ' + ' | '.join(r) + ' |' for k, r in zip(cell.index, cell.to_numpy()))]))
