@@ -125,6 +125,11 @@ def tensors(d):
     place, held = open_state(d/'.state-x')
     return place, {k: v.tolist() for k, v in held.items()}
 
+def body(d):
+    "Tensors and facts of the file; the order of its facts is another one in each process"
+    import safetensors
+    with safetensors.safe_open(d/'body.safetensors', 'np') as f: return f.metadata(), {k: f.get_tensor(k).tobytes() for k in f.keys()}
+
 def arrays(d): return {p.name: np.load(p).tobytes() for p in files_of(d) if p.suffix == '.npy'}
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ WRITERS = {
     'standardise': Writer(standardised), 'build': Writer(built), 'packed pixels': Writer(pixels, arrays, 'folder'), 'features': Writer(seen, arrays),
     'checkpoint': Writer(saved), 'pretraining': Writer(pretrained, weights), 'saved state': Writer(state, tensors), 'store': Writer(stored, rows),
     'report': Writer(reported), 'export of a corpus': Writer(exported), 'label corrections': Writer(corrected), 'weights': Writer(weighed),
-    'body for others': Writer(bodied), 'model export': Writer(lined, lambda d: sorted(o.name for o in files_of(d)))}
+    'body for others': Writer(bodied, body), 'model export': Writer(lined, lambda d: sorted(o.name for o in files_of(d)))}
 
 @contextlib.contextmanager
 def place(i, writer, disk=False):
