@@ -198,7 +198,7 @@ def _failed(name, e, debug, as_json):
         return 141
     if isinstance(e, KeyboardInterrupt): e, code = 'interrupted; the same call goes on where it can', 130
     elif isinstance(e, CliError): code = 2
-    elif isinstance(e, MemoryError): e, code = f'too little memory ({e or type(e).__name__}): fewer --n-jobs, a smaller --size or --bs need less; the same call goes on', 1
+    elif isinstance(e, MemoryError): e, code = f'too little memory ({str(e) or type(e).__name__}): fewer --n-jobs, a smaller --size or --bs need less; the same call goes on', 1
     else: e, code = f'{type(e).__name__}: {e}'[:1000] + ('' if debug else ' (--debug says where)'), 1
     if found := getattr(e, 'found', None): code = _show(Result(**found), as_json) or 1
     say(name, e)

@@ -114,9 +114,8 @@ def export_model(
     if bad := [f for f in formats if f not in FORMATS]: raise DataError(f'unknown format {bad[0]!r}; known: {list(FORMATS)}')
     if Path(path).exists(): raise DataError(f'{path} is there already: name another folder for the export')
     need('export', *(m for f in formats for m in FORMATS[f][0]))
-    model, record = plain_model(trained, size)
-    facts = describe(record, temperature, **rule)
-    net = Deployed(model, [s[:record['n_in']] for s in normalize_stats(record['arch'])], temperature).eval()
+    facts = describe((plain := plain_model(trained, size))[1], temperature, **rule)
+    net = Deployed(plain[0], [s[:facts['n_in']] for s in normalize_stats(facts['arch'])], temperature).eval()
     x = torch.randint(0, 256, (3, *facts['input']['images'][1:]), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with whole_dir(path) as d, warnings.catch_warnings():
         warnings.simplefilter('ignore')

@@ -21,7 +21,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from .checked import read_parquet, read_record
-from .convention import DataError, file_sha256, load_items, table_hash, whole_dir
+from .convention import DataError, file_sha256, load_items, table_hash, whole_file
 from .parallel import stream
 from .pictures import open_image
 
@@ -81,11 +81,11 @@ def _decode(file, offset, paths, size, n_in):
     return len(block)
 
 def _pack(file, root, size, n_in, n_jobs):
-    "Write the pixel file and then its record under temporary names, then rename both: what has its record is whole"
+    "Write the pixel file and its record under temporary names, then rename the record and last the pixels: what has both names is whole"
     items, hash = load_items(Path(root)/'items.parquet', ['path']), _items_hash(root)
-    shape, making = _shape(len(items), size, n_in), file.with_suffix('.making')
-    with whole_dir(making) as folder:                       # its name holds this process: what killed ones left is removed
-        need, free, tmp = int(np.prod(shape)), shutil.disk_usage(folder).free, folder/file.name
+    shape = _shape(len(items), size, n_in)
+    with whole_file(file) as tmp, whole_file(file.with_suffix('.json')) as note:
+        need, free = int(np.prod(shape)), shutil.disk_usage(file.parent).free
         if need > free: raise DataError(f'{file}: the pixels of {len(items):,} images take {need/1e9:.2f} GB, the disk has {free/1e9:.2f} free')
         with open(tmp, 'wb') as f:                          # no map is open: on a full disk a write to one would end the process
             np.lib.format.write_array_header_1_0(f, dict(descr='|u1', fortran_order=False, shape=shape))
@@ -95,11 +95,7 @@ def _pack(file, root, size, n_in, n_jobs):
                 for i in range(0, len(items), 128))
         with tqdm(None, f'pack at {size} px', len(items), unit='img', leave=False, disable=None) as bar:
             for n in stream(jobs, n_jobs, ordered=False, batch_size=1): bar.update(n)
-        record = dict(schema=SCHEMA, shape=shape, items=hash, sha256=file_sha256(tmp), pillow=PIL.__version__)
-        tmp.with_suffix('.json').write_text(json.dumps(record, indent=1))
-        file.with_suffix('.json').unlink(missing_ok=True)   # of a pixel file that is gone
-        for suffix in ('.npy', '.json'): os.replace(tmp.with_suffix(suffix), file.with_suffix(suffix))
-    shutil.rmtree(making, ignore_errors=True)               # empty
+        note.write_text(json.dumps(dict(schema=SCHEMA, shape=shape, items=hash, sha256=file_sha256(tmp), pillow=PIL.__version__), indent=1))
 
 def packed(
     root: str|Path,       # a corpus folder

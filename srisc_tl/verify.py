@@ -34,7 +34,7 @@ def _corpus(path, n_jobs):
     return packs or None if found is None else found + [o for o in packs if o[0] not in dict(found)]
 
 def _checkpoint(path, n_jobs):
-    card = [('README.md', why)] if (why := check_file(path/'README.md')) else []           # comes later than the sums, too
+    card = [('README.md', why)] if (path/'README.md').is_file() and (why := check_file(path/'README.md')) else []      # it comes later, and the next run writes one that is not there
     if (found := _sums(path)) is not None: return found + card
     try: want = read_record(path/'checkpoint.json', 'weights_sha256')['weights_sha256']
     except DataError as e: return [('checkpoint.json', str(e))]
