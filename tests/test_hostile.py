@@ -90,7 +90,7 @@ def test_import(made):
     facts, skipped = json.loads((at/'zoo/film/dataset.json').read_text()), pd.read_csv(at/'zoo/film/skipped.csv')
     assert len(facts['labels']) == len(CLASSES) + 1 and facts['images'] == 4*len(facts['labels'])
     assert {Path(p).name for p in skipped['path']} == {'bomb.png', 'broken.png', 'program.png', 'page.png'} and not list(at.rglob('pwned'))
-    assert {p.name for p in at.iterdir()} == {'raw', 'zoo', 'corpora', 'corpus.html'}
+    assert {p.name for p in at.glob('[!.]*')} == {'raw', 'zoo', 'corpora', 'corpus.html'}
     for p in [*(at/'zoo').rglob('*'), *corpus.rglob('*')]: assert re.fullmatch(r'[\w.\- +]+', p.name) and p.name.isprintable(), p.name
 
 def test_terminal(made, tmp_path, capsys):
