@@ -190,6 +190,9 @@ def _show(result, as_json):
     if as_json: print(json.dumps(plain(result), ensure_ascii=False, allow_nan=False, indent=1), flush=True)
     elif str(result if result is not None else ''): print(printable(result, '\n\t'), flush=True)
 
+def _no_memory(e): # also where a reader took it for a fault of its file
+    return isinstance(e, MemoryError) or e is not None and _no_memory(e.__cause__ or e.__context__)
+
 def _failed(name, e, debug, as_json):
     "Say an error in one line; its exit code"
     if debug: traceback.print_exception(type(e), e, e.__traceback__)
@@ -197,8 +200,8 @@ def _failed(name, e, debug, as_json):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)                                  # else Python complains when it ends
         return 141
     if isinstance(e, KeyboardInterrupt): e, code = 'interrupted; the same call goes on where it can', 130
+    elif _no_memory(e): e, code = f'too little memory ({str(e) or type(e).__name__}): fewer --n-jobs, a smaller --size or --bs need less; the same call goes on', 1
     elif isinstance(e, CliError): code = 2
-    elif isinstance(e, MemoryError): e, code = f'too little memory ({str(e) or type(e).__name__}): fewer --n-jobs, a smaller --size or --bs need less; the same call goes on', 1
     else: e, code = f'{type(e).__name__}: {e}'[:1000] + ('' if debug else ' (--debug says where)'), 1
     if found := getattr(e, 'found', None): code = _show(Result(**found), as_json) or 1
     say(name, e)

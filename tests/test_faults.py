@@ -397,7 +397,8 @@ def test_too_little_memory(inputs, tmp_path):
         used = int(Path('/proc/self/statm').read_text().split()[0])*resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20),)*2)
         sys.stderr = open(tmp_path/'said', 'w')
-    assert child(lambda: os._exit(call.main([])), small)[0] == 1
+    rc = child(lambda: os._exit(call.main([])), small)[0]
+    assert rc == 1, (tmp_path/'said').read_text()
     assert 'too little memory' in (said := (tmp_path/'said').read_text()) and said.count('\n') == 1, said
     assert not [p for p in (root/'pixels').rglob('*') if p.suffix == '.npy'] and packed(root, 16).shape == (16, 16, 16, 3)
 
