@@ -67,7 +67,8 @@ def finished(
     df = frame[frame.status == 'ok'] if 'status' in frame else frame
     for c in [o for o in ALIKE if o in df and o not in (*within, arm)]:
         if (df.groupby(list(within))[c].nunique() > 1).any():
-            raise DataError(f'trials of different {c} ({", ".join(map(str, df[c].unique()))}) cannot be pooled: choose one first')
+            first, *rest = map(str, df[c].unique())
+            raise DataError(f'trials of different {c} ({first}; {rest[0]}{f"; {len(rest) - 1} more" if rest[1:] else ""}) cannot be pooled: choose one first')
     return df
 
 # %% ../nbs/12b_comparison.ipynb #c018
