@@ -60,7 +60,7 @@ def _zip_members(path):
 
 def _open_tar(t, m):
     "A file of a tar; tarfile's own filter is a second opinion on what `_parts` passed"
-    tarfile.data_filter(m, '/nowhere')
+    if check := getattr(tarfile, 'data_filter', None): check(m, '/nowhere') # Python before 3.10.12 and 3.11.4 has none
     return t.extractfile(m)
 
 def _tar_members(path):
