@@ -39,7 +39,7 @@ def split_target(
     of = df['group'].map(part)
     out = {p: replace(target, items=df[of == p].reset_index(drop=True), name=f'{target.name}:{p}') for p in shares}
     poor = [f'{p} lacks {sorted(set(target.classes) - set(c.classes))}' for p, c in out.items() if set(c.classes) != set(target.classes)]
-    if poor: raise DataError(f"{target.name} has too few groups for its classes: {'; '.join(poor)}; counts {df['cls'].value_counts().to_dict()}")
+    if poor: raise DataError(f"{target.name} has too few groups for its classes: {'; '.join(poor)}; counts {df['cls'].value_counts().to_dict()}; give those classes more groups (boards, lots), merge them, or leave them out")
     return out
 
 def take_per_class(
